@@ -1,0 +1,90 @@
+//! Accounts and their sign-in.
+use crate::ids::UserId;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// What a user may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UserRole {
+    /// Owns streams.
+    User,
+    /// Sees and runs the cluster. Made by `control-api admin create`, never by registering.
+    Admin,
+}
+
+/// `POST /v1/auth/register`.
+#[derive(Clone, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Register {
+    /// Becomes the login name; compared without regard to case.
+    pub email: String,
+    /// 10 to 256 characters.
+    #[schema(min_length = 10, max_length = 256)]
+    pub password: String,
+    /// Shown to others; the part before the `@` when absent.
+    #[serde(default)]
+    #[schema(max_length = 80)]
+    pub display_name: Option<String>,
+}
+
+/// `POST /v1/auth/login`.
+#[derive(Clone, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// Login name.
+    pub email: String,
+    /// Password.
+    pub password: String,
+}
+
+/// `POST /v1/auth/refresh` and `/v1/auth/logout`; absent with `?session=cookie`.
+#[derive(Clone, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Refresh {
+    /// The token of the last answer.
+    pub refresh_token: String,
+}
+
+/// Answer of login and refresh.
+#[derive(Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AccessToken {
+    /// Goes into `Authorization: Bearer`.
+    pub access_token: String,
+    /// Always `Bearer`.
+    pub token_type: String,
+    /// Seconds the access token is good for.
+    pub expires_in: u64,
+    /// For the next refresh, once; absent with `?session=cookie`, where it is an HttpOnly cookie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
+    /// Who signed in.
+    pub user: User,
+}
+
+/// A user, to the user and to admins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct User {
+    /// Id.
+    pub id: UserId,
+    /// Login name.
+    pub email: String,
+    /// Shown to others.
+    pub display_name: String,
+    /// Rights.
+    pub role: UserRole,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+}
+
+macro_rules! hide {
+    ($($name:ident),*) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    )*};
+}
+hide!(Register, Login, Refresh, AccessToken);

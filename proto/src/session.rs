@@ -1,0 +1,118 @@
+//! Sessions: one publisher or one viewer, whatever the protocol.
+
+use crate::ids::{BroadcastId, ClientId, EdgeId, NodeId, ServiceId, SessionId, StreamId};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use time::OffsetDateTime;
+
+/// What a session does with its stream; also what a token allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Sends media.
+    Publish,
+    /// Receives media.
+    Play,
+}
+
+impl Role {
+    /// The word used in URLs, tokens, metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Play => "play",
+        }
+    }
+}
+
+/// How a session's media travels between client and cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// WebRTC, signalled by WHIP, WHEP or SRS's JSON form.
+    Webrtc,
+    /// RTMP or RTMPS.
+    Rtmp,
+    /// SRT.
+    Srt,
+    /// HLS playlists and segments.
+    Hls,
+    /// FLV over an endless HTTP answer.
+    HttpFlv,
+}
+
+impl Protocol {
+    /// The word used in URLs, metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Webrtc => "webrtc",
+            Self::Rtmp => "rtmp",
+            Self::Srt => "srt",
+            Self::Hls => "hls",
+            Self::HttpFlv => "http_flv",
+        }
+    }
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The client left, or its media stopped and SRS timed it out.
+    ClientLeft,
+    /// Somebody with the right to do so ended it.
+    Kicked,
+    /// The same publisher came back and took the stream over.
+    TakenOver,
+    /// The token or key that admitted it was revoked, or the stream was deleted.
+    Revoked,
+    /// Its node restarted or was lost.
+    NodeLost,
+    /// Its stream moved to another node.
+    StreamMoved,
+    /// It was found gone when the cluster compared its table with SRS.
+    Reconciled,
+}
+
+/// A session as control-api knows it and shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Session {
+    /// Its id, drawn by the edge that admitted it, or by control-api for a client that reached SRS directly.
+    pub id: SessionId,
+    /// The stream it publishes or plays.
+    pub stream: StreamId,
+    /// What it does.
+    pub role: Role,
+    /// How its media travels.
+    pub protocol: Protocol,
+    /// The node that carries it.
+    pub node: NodeId,
+    /// That node's run; a session never outlives it.
+    pub service: ServiceId,
+    /// The node's own name for it, the handle for a kick.
+    pub client_id: ClientId,
+    /// The edge that admitted it; `None` for a client that reached SRS directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge: Option<EdgeId>,
+    /// The client's address; shown to the stream's owner and to admins only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub ip: Option<IpAddr>,
+    /// The placement epoch it was opened under (publishers).
+    #[serde(default)]
+    pub epoch: u64,
+    /// The broadcast it belongs to, for publishers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broadcast: Option<BroadcastId>,
+    /// When its first hook arrived.
+    #[serde(with = "time::serde::rfc3339")]
+    pub opened_at: OffsetDateTime,
+    /// When it ended; `None` while it runs.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<OffsetDateTime>,
+    /// Why it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<EndReason>,
+}

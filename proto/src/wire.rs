@@ -1,0 +1,1 @@
+//! Pure parsers of what others put on the wire.
