@@ -1,0 +1,2 @@
+//! keystone
+pub mod media;

@@ -1,0 +1,127 @@
+//! The HTTP half of WHIP and WHEP: POST an offer, keep `Location`, DELETE it.
+
+use std::time::Duration;
+
+use reqwest::{StatusCode, Url, header};
+
+/// Whole time for one POST or DELETE; a gateway that asks a hook server first needs a second or two.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// Longest part of a refusal kept for the error, bytes.
+const DETAIL_BYTES_MAX: usize = 2_000;
+
+/// Why a session did not start, or did not end as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum MediaError {
+    /// The URL does not parse or has no host.
+    #[error("{0:?} is no usable URL")]
+    Url(String),
+    /// Nothing answered: connection refused, timed out, or closed without a word (SRS 5 refuses that way).
+    #[error("no answer: {0}")]
+    NoAnswer(#[source] reqwest::Error),
+    /// The server said no.
+    #[error("refused with {status}: {detail}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The stable `code` of a problem document, when there is one.
+        code: Option<String>,
+        /// `detail` or `title` of a problem document, else the start of the body.
+        detail: String,
+        /// `Retry-After` in seconds, when given.
+        retry_after: Option<u64>,
+    },
+    /// 201 without an SDP answer or `Location` that can be used.
+    #[error("unusable answer: {0}")]
+    Answer(String),
+    /// str0m refused what was asked of it.
+    #[error("WebRTC: {0}")]
+    Rtc(#[from] str0m::RtcError),
+    /// A socket could not be made.
+    #[error("socket: {0}")]
+    Socket(#[from] std::io::Error),
+    /// `ffmpeg` is missing or gave up.
+    #[error("{0}")]
+    Source(String),
+    /// A condition did not come true in time.
+    #[error("not within {limit:?}: {stats:?}")]
+    Timeout {
+        /// How long was waited.
+        limit: Duration,
+        /// The counters at the end of it.
+        stats: super::Stats,
+    },
+    /// The session ended before a condition came true.
+    #[error("the session ended ({0}) before that")]
+    Ended(&'static str),
+}
+
+/// Where a session lives and what opens it.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    http: reqwest::Client,
+    token: Option<String>,
+}
+
+/// A 201.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) sdp: String,
+    pub(crate) session: Url,
+}
+
+impl Endpoint {
+    pub(crate) fn new(token: Option<String>) -> Result<Self, MediaError> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .timeout(REQUEST_TIMEOUT)
+            .build()
+            .map_err(MediaError::NoAnswer)?;
+        Ok(Self { http, token })
+    }
+
+    /// POSTs the offer.
+    pub(crate) async fn offer(&self, url: &Url, sdp: String) -> Result<Answer, MediaError> {
+        let request = self.http.post(url.clone()).header(header::CONTENT_TYPE, "application/sdp").body(sdp);
+        let response = self.authorised(request).send().await.map_err(MediaError::NoAnswer)?;
+        if response.status() != StatusCode::CREATED {
+            return Err(refusal(response).await);
+        }
+        let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+        let location = location.ok_or_else(|| MediaError::Answer("201 without Location".into()))?;
+        // A relative reference is resolved against the URL that answered, after redirects.
+        let session = response.url().join(location).map_err(|error| MediaError::Answer(error.to_string()))?;
+        let sdp = response.text().await.map_err(MediaError::NoAnswer)?;
+        Ok(Answer { sdp, session })
+    }
+
+    /// DELETEs the session; one that is gone already counts as deleted.
+    pub(crate) async fn delete(&self, session: &Url) -> Result<(), MediaError> {
+        let request = self.authorised(self.http.delete(session.clone()));
+        let response = request.send().await.map_err(MediaError::NoAnswer)?;
+        match response.status() {
+            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(()),
+            status if status.is_success() => Ok(()),
+            _ => Err(refusal(response).await),
+        }
+    }
+
+    fn authorised(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+}
+
+/// Reads a refusal: problem+json where there is one.
+async fn refusal(response: reqwest::Response) -> MediaError {
+    let status = response.status().as_u16();
+    let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = response.text().await.unwrap_or_default();
+    let problem: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+    let text = |name: &str| problem.get(name).and_then(|value| value.as_str()).map(str::to_owned);
+    let detail = text("detail").or_else(|| text("title")).unwrap_or(body);
+    let detail = detail.chars().take(DETAIL_BYTES_MAX).collect();
+    MediaError::Refused { status, code: text("code"), detail, retry_after }
+}

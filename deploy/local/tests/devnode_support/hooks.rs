@@ -1,0 +1,1 @@
+//! A hook server that writes down what it is told and answers what the test wants.
