@@ -1,7 +1,7 @@
 //! Tickets: what an edge admitted, in a form that comes back in SRS's hook.
 //!
 //! A ticket travels as query value `kst` on the way into SRS and returns in the hook's `param`. It replaces the client's credential there.
-//! It is MACed under the cluster secret over its own bytes *and* its scope: node, node's run, and stream are not carried, the hook says
+//! Its MAC stands under the cluster secret over its own bytes *and* its scope: node, node's run, and stream are not carried, the hook says
 //! them, and a ticket moved to another node, another run or another stream does not verify.
 //!
 //! Layout (big-endian), then base64url without padding, at most [`TICKET_LEN_MAX`] characters:

@@ -1,4 +1,4 @@
-//! Tokens: signed JWTs (EdDSA) that allow one stream and one role for a while.
+//! Tokens: signed JWTs (`EdDSA`) that allow one stream and one role for a while.
 
 use crate::{
     ids::{StreamId, TokenId},

@@ -55,7 +55,7 @@ pub struct AccessToken {
     pub token_type: String,
     /// Seconds the access token is good for.
     pub expires_in: u64,
-    /// For the next refresh, once; absent with `?session=cookie`, where it is an HttpOnly cookie.
+    /// For the next refresh, once; absent with `?session=cookie`, where it is an `HttpOnly` cookie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<String>,
     /// Who signed in.

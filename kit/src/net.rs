@@ -1,0 +1,97 @@
+//! Whose address a request comes from, when proxies stand in between.
+
+use ipnet::IpNet;
+use std::{net::IpAddr, str::FromStr};
+
+/// The proxies whose word about the client is taken, `TRUSTED_PROXIES`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl Default for TrustedProxies {
+    /// Loopback.
+    fn default() -> Self {
+        Self(vec![IpNet::from(IpAddr::from([127, 0, 0, 0])), IpNet::from(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1_u16]))])
+            .with_loopback_net()
+    }
+}
+
+impl TrustedProxies {
+    fn with_loopback_net(mut self) -> Self {
+        if let Some(first) = self.0.first_mut() {
+            *first = IpNet::new_assert(IpAddr::from([127, 0, 0, 0]), 8);
+        }
+        self
+    }
+
+    /// Whether `address` is one of them.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|net| net.contains(&address))
+    }
+
+    /// The client's address: the last `X-Forwarded-For` entry that no trusted proxy wrote about another trusted proxy.
+    ///
+    /// `peer` is the TCP peer. Entries are read from the right, because everything left of the first untrusted address was written by
+    /// strangers. Text that is not an address ends the walk.
+    #[must_use]
+    pub fn client<'a>(&self, peer: IpAddr, forwarded_for: impl DoubleEndedIterator<Item = &'a str>) -> IpAddr {
+        let mut client = peer.to_canonical();
+        if !self.contains(client) {
+            return client;
+        }
+        for entry in forwarded_for.rev().flat_map(|line| line.rsplit(',')) {
+            let Some(address) = address_of(entry.trim()) else { break };
+            client = address;
+            if !self.contains(client) {
+                break;
+            }
+        }
+        client
+    }
+}
+
+/// Reads `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`.
+fn address_of(text: &str) -> Option<IpAddr> {
+    let address = IpAddr::from_str(text).ok().or_else(|| std::net::SocketAddr::from_str(text).ok().map(|a| a.ip()))?;
+    Some(address.to_canonical())
+}
+
+impl FromStr for TrustedProxies {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let nets = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        nets.map(|part| part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)))
+            .collect::<Result<_, _>>()
+            .map(Self)
+            .map_err(|_| "must be a comma list of addresses or networks like 10.0.0.0/8")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn strangers_cannot_choose_their_address() {
+        let proxies: TrustedProxies = "10.0.0.0/8, 192.0.2.9".parse().unwrap();
+        assert_eq!(proxies.client(ip("203.0.113.5"), ["1.1.1.1"].into_iter()), ip("203.0.113.5"), "peer is no proxy");
+        assert_eq!(proxies.client(ip("10.0.0.1"), ["1.1.1.1, 203.0.113.5"].into_iter()), ip("203.0.113.5"));
+        assert_eq!(proxies.client(ip("10.0.0.1"), ["1.1.1.1, 203.0.113.5, 192.0.2.9"].into_iter()), ip("203.0.113.5"));
+        assert_eq!(proxies.client(ip("10.0.0.1"), ["6.6.6.6", "203.0.113.5:4711"].into_iter()), ip("203.0.113.5"));
+        assert_eq!(proxies.client(ip("10.0.0.1"), ["nonsense"].into_iter()), ip("10.0.0.1"));
+        assert_eq!(proxies.client(ip("10.0.0.1"), [].into_iter()), ip("10.0.0.1"));
+    }
+
+    #[test]
+    fn loopback_is_trusted_by_default_in_every_form() {
+        let proxies = TrustedProxies::default();
+        assert!(proxies.contains(ip("127.0.0.1")) && proxies.contains(ip("127.9.9.9")));
+        assert!(proxies.contains(ip("::1")) && proxies.contains(ip("::ffff:127.0.0.1")));
+        assert!(!proxies.contains(ip("128.0.0.1")));
+    }
+}

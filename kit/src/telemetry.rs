@@ -1,0 +1,46 @@
+//! Logs: one subscriber, JSON lines for machines or text for people, filtered by `RUST_LOG`.
+
+use std::str::FromStr;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+/// The shape of log lines, `LOG_FORMAT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// For a person at a terminal.
+    Text,
+}
+
+impl FromStr for LogFormat {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            _ => Err("must be `json` or `text`"),
+        }
+    }
+}
+
+/// What is logged when `RUST_LOG` does not say: our own news, and only warnings of libraries.
+pub const FILTER_DEFAULT: &str = "warn,control=info,edge=info,kit=info,keystone=info,tracing_actix_web=info";
+
+/// Starts logging to standard error. `filter` is the value of `RUST_LOG`, if set.
+///
+/// # Errors
+/// A text for the operator: the filter cannot be read, or logging was started before.
+pub fn start(format: LogFormat, filter: Option<&str>) -> Result<(), String> {
+    let filter =
+        EnvFilter::try_new(filter.unwrap_or(FILTER_DEFAULT)).map_err(|_| "RUST_LOG: not a filter".to_owned())?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let started = match format {
+        LogFormat::Json => {
+            let layer = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
+            registry.with(layer).try_init()
+        }
+        LogFormat::Text => registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).try_init(),
+    };
+    started.map_err(|_| "logging was started twice".to_owned())
+}
