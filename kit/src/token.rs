@@ -180,10 +180,7 @@ fn decode<T: DeserializeOwned>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_lc_rs::{
-        encoding::AsDer as _,
-        signature::{Ed25519KeyPair, KeyPair as _},
-    };
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
     use proto::{StreamId, TokenId, session::Role};
 
     fn pair(kid: &str) -> (MediaSigner, PublicKey) {

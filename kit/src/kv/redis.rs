@@ -213,7 +213,7 @@ fn reply(value: Value) -> Result<Reply, KvError> {
     })
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::TestRedis;
