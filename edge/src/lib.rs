@@ -1,1 +1,18 @@
-//! edge
+//! edge-gateway: the address publishers and viewers reach.
+//!
+//! `http` turns requests into calls of [`Front`]; `Front` admits (`admit`), places (`nodes`, `stream`), reserves at control-api (`control`)
+//! and opens the session at its media node (`srs`). `replica` holds what the edge keeps of Redis, so that it goes on while Redis is away.
+//! Only [`app`] knows which parts are wired together, only [`config`] reads the environment.
+
+pub mod app;
+pub mod config;
+pub mod error;
+pub mod front;
+pub mod http;
+pub mod metrics;
+pub mod routes;
+
+pub use app::App;
+pub use config::Config;
+pub use error::ApiError;
+pub use front::Front;

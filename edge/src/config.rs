@@ -1,0 +1,323 @@
+//! Settings, read once at start. The only place of this crate that sees the environment.
+
+mod upstream;
+
+pub use upstream::{Upstream, UpstreamError, WEIGHT_MAX};
+
+use kit::{
+    env::{Env, EnvError},
+    net::TrustedProxies,
+    telemetry::LogFormat,
+};
+use proto::secret::{ClusterSecret, Keyring};
+use secrecy::ExposeSecret as _;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    str::FromStr,
+};
+use url::Url;
+
+/// Most nodes in `SRS_UPSTREAM`: what one reservation may propose.
+pub const UPSTREAMS_MAX: usize = proto::internal::PROPOSED_NODES_MAX;
+/// Shortest `EDGE_SECRET`, in bytes.
+pub const SECRET_LEN_MIN: usize = 16;
+
+const HTTP_PORT: u16 = 8082;
+const RTMP_PORT: u16 = 1935;
+const SRT_PORT: u16 = 10080;
+const RTC_PORT: u16 = 8000;
+
+/// Everything an operator may set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `EDGE_LISTEN`: address of the HTTP front; default `0.0.0.0:8082`. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// `EDGE_BASE_URL`: origin written into `Location`, without a path; default: made from each request.
+    pub base_url: Option<Url>,
+    /// `EDGE_CORS_ORIGINS`: origins whose pages may call; default `*`.
+    pub cors: CorsOrigins,
+    /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed; default loopback.
+    pub trusted_proxies: TrustedProxies,
+    /// `EDGE_AUTH`: `token` (default) or `open`.
+    pub auth: AuthMode,
+    /// `EDGE_SECRET`, `EDGE_SECRET_PREVIOUS`: the cluster secret, at least [`SECRET_LEN_MIN`] bytes; default: read from Redis.
+    pub secret: Option<Keyring>,
+    /// Where Redis is.
+    pub redis: kit::kv::RedisConfig,
+    /// `CONTROL_API_URL`: comma list of control-api origins; default: the ones alive in Redis.
+    pub controls: Vec<Url>,
+    /// `SRS_UPSTREAM`: the media nodes, at least one and at most [`UPSTREAMS_MAX`].
+    pub upstreams: Vec<Upstream>,
+    /// Media listeners and the WebRTC relay.
+    pub media: MediaSettings,
+    /// `LOG_FORMAT`: `json` (default) or `text`.
+    pub log_format: LogFormat,
+    /// `RUST_LOG`.
+    pub log_filter: Option<String>,
+}
+
+/// Listeners for media, and whether WebRTC media passes through this edge.
+///
+/// They are read and checked, and none of them has an effect yet: this edge opens no RTMP, SRT or WebRTC socket, so answers carry the
+/// node's own candidates. [`MediaSettings::without_effect`] names the settings that ask for more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaSettings {
+    /// `WEBRTC_RELAY`: `on` or `off`; default `off` until the relay is there.
+    pub webrtc_relay: Switch,
+    /// `WEBRTC_PUBLIC_ADDR`: `ip[:port]` list put into answers when the relay is on.
+    pub webrtc_public: Vec<PublicAddr>,
+    /// `EDGE_RTMP_LISTEN`.
+    pub rtmp: Option<Listen>,
+    /// `EDGE_SRT_LISTEN`.
+    pub srt: Option<Listen>,
+    /// `EDGE_RTC_LISTEN`.
+    pub rtc: Option<Listen>,
+}
+
+impl MediaSettings {
+    /// Names of settings that ask for something this edge does not do; to be logged at start.
+    #[must_use]
+    pub fn without_effect(&self) -> Vec<&'static str> {
+        let listens = |listen: Option<Listen>| matches!(listen, Some(Listen::On(_)));
+        let asked = [
+            ("WEBRTC_RELAY", self.webrtc_relay == Switch::On),
+            ("WEBRTC_PUBLIC_ADDR", !self.webrtc_public.is_empty()),
+            ("EDGE_RTMP_LISTEN", listens(self.rtmp)),
+            ("EDGE_SRT_LISTEN", listens(self.srt)),
+            ("EDGE_RTC_LISTEN", listens(self.rtc)),
+        ];
+        asked.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
+    }
+}
+
+/// Which origins' pages may call the edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// All of them: `*`.
+    Any,
+    /// These, as browsers write them in `Origin`.
+    List(Vec<String>),
+}
+
+impl FromStr for CorsOrigins {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim() == "*" {
+            return Ok(Self::Any);
+        }
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts
+            .map(|part| origin(part).map(|url| url.origin().ascii_serialization()))
+            .collect::<Result<_, _>>()
+            .map(Self::List)
+    }
+}
+
+/// Who may publish and play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AuthMode {
+    /// Holders of a token or stream key; public and unlisted streams are played by anybody.
+    #[default]
+    Token,
+    /// Anybody, any stream name: for a closed network.
+    Open,
+}
+
+impl FromStr for AuthMode {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "token" => Ok(Self::Token),
+            "open" => Ok(Self::Open),
+            _ => Err("must be `token` or `open`"),
+        }
+    }
+}
+
+/// `on` or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// `on`.
+    On,
+    /// `off`.
+    Off,
+}
+
+impl FromStr for Switch {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "on" => Ok(Self::On),
+            "off" => Ok(Self::Off),
+            _ => Err("must be `on` or `off`"),
+        }
+    }
+}
+
+/// A socket address, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// Listen there.
+    On(SocketAddr),
+    /// Do not listen.
+    Off,
+}
+
+/// An address put into answers, with a port if it is not the listener's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublicAddr {
+    /// The address.
+    pub ip: std::net::IpAddr,
+    /// The port, if it differs.
+    pub port: Option<u16>,
+}
+
+impl FromStr for PublicAddr {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let whole = text.parse::<SocketAddr>().map(|at| Self { ip: at.ip(), port: Some(at.port()) });
+        whole
+            .or_else(|_| text.parse().map(|ip| Self { ip, port: None }))
+            .map_err(|_| "must be ip or ip:port, comma-separated")
+    }
+}
+
+/// Reads an origin: `http` or `https`, a host, no path, query or user.
+fn origin(text: &str) -> Result<Url, &'static str> {
+    const WHY: &str = "must be an origin like https://live.example.com, without a path";
+    let url: Url = text.parse().map_err(|_| WHY)?;
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    let scheme = matches!(url.scheme(), "http" | "https");
+    if bare && scheme && url.host().is_some() && url.password().is_none() { Ok(url) } else { Err(WHY) }
+}
+
+/// Reads `host:port` with a numeric host, or `:port`.
+fn address(text: &str, port: u16) -> Result<SocketAddr, String> {
+    let any = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let short = text.strip_prefix(':').and_then(|rest| rest.parse().ok()).map(any);
+    short.or_else(|| text.parse().ok()).ok_or_else(|| format!("must be an address like 0.0.0.0:{port}"))
+}
+
+fn listen(env: &mut Env, name: &'static str, port: u16) -> Option<Listen> {
+    env.read(name, |text| if text == "off" { Ok(Listen::Off) } else { address(text, port).map(Listen::On) })
+}
+
+fn secret(env: &mut Env) -> Option<Keyring> {
+    let mut one = |name: &'static str| {
+        let text = env.secret(name)?;
+        if text.expose_secret().len() < SECRET_LEN_MIN {
+            env.mistake(name, &format!("must have at least {SECRET_LEN_MIN} bytes"));
+        }
+        Some(ClusterSecret::from_setting(text.expose_secret()))
+    };
+    let (current, previous) = (one("EDGE_SECRET"), one("EDGE_SECRET_PREVIOUS"));
+    if current.is_none() && previous.is_some() {
+        env.mistake("EDGE_SECRET_PREVIOUS", "is set without EDGE_SECRET");
+    }
+    Some(Keyring { current: current?, previous })
+}
+
+fn upstreams(env: &mut Env) -> Vec<Upstream> {
+    let Some(text) = env.text("SRS_UPSTREAM") else {
+        env.mistake("SRS_UPSTREAM", "is not set; it must be a comma list like http://10.0.0.5:1985?id=node-1");
+        return Vec::new();
+    };
+    match upstream::parse_list(&text) {
+        Ok(list) => list,
+        Err(why) => {
+            env.mistake("SRS_UPSTREAM", &why.to_string());
+            Vec::new()
+        }
+    }
+}
+
+impl Config {
+    /// Reads the settings out of `env`.
+    ///
+    /// # Errors
+    /// Every variable that is missing or malformed, together, without values. The process then exits with [`kit::env::EXIT_CODE`].
+    pub fn read(mut env: Env) -> Result<Self, EnvError> {
+        let env_mut = &mut env;
+        let http = env_mut.read("EDGE_LISTEN", |text| address(text, HTTP_PORT));
+        let media = MediaSettings {
+            webrtc_relay: env_mut.or("WEBRTC_RELAY", Switch::Off),
+            webrtc_public: env_mut.list("WEBRTC_PUBLIC_ADDR"),
+            rtmp: listen(env_mut, "EDGE_RTMP_LISTEN", RTMP_PORT),
+            srt: listen(env_mut, "EDGE_SRT_LISTEN", SRT_PORT),
+            rtc: listen(env_mut, "EDGE_RTC_LISTEN", RTC_PORT),
+        };
+        let controls = env_mut.read("CONTROL_API_URL", |text| {
+            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            parts.map(|part| origin(part).map_err(str::to_owned)).collect::<Result<Vec<_>, _>>()
+        });
+        let config = Self {
+            listen: http.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, HTTP_PORT))),
+            base_url: env_mut.read("EDGE_BASE_URL", |text| origin(text).map_err(str::to_owned)),
+            cors: env_mut.or("EDGE_CORS_ORIGINS", CorsOrigins::Any),
+            trusted_proxies: env_mut.or("TRUSTED_PROXIES", TrustedProxies::default()),
+            auth: env_mut.or("EDGE_AUTH", AuthMode::Token),
+            secret: secret(env_mut),
+            redis: kit::kv::RedisConfig::read(env_mut),
+            controls: controls.unwrap_or_default(),
+            upstreams: upstreams(env_mut),
+            media,
+            log_format: env_mut.or("LOG_FORMAT", LogFormat::Json),
+            log_filter: env_mut.text("RUST_LOG"),
+        };
+        env.finish(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(vars: &[(&str, &str)]) -> Result<Config, EnvError> {
+        Config::read(Env::new(vars.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))))
+    }
+
+    #[test]
+    fn the_guides_two_settings_are_enough() {
+        let config = read(&[("SRS_UPSTREAM", "http://127.0.0.1:1985"), ("REDIS_ADDR", "127.0.0.1:6379")]).unwrap();
+        assert_eq!(config.listen, "0.0.0.0:8082".parse().unwrap());
+        assert_eq!(config.cors, CorsOrigins::Any);
+        assert_eq!(config.auth, AuthMode::Token);
+        assert!(config.secret.is_none() && config.controls.is_empty() && config.media.without_effect().is_empty());
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_and_without_values() {
+        let error = read(&[
+            ("SRS_UPSTREAM", "ftp://hunter2"),
+            ("EDGE_LISTEN", "hunter2"),
+            ("EDGE_BASE_URL", "https://a.example/rtc"),
+            ("EDGE_SECRET", "hunter2"),
+            ("EDGE_AUTH", "hunter2"),
+            ("WEBRTC_RELAY", "hunter2"),
+            ("EDGE_RTMP_LISTEN", "hunter2"),
+            ("CONTROL_API_URL", "hunter2"),
+        ])
+        .unwrap_err();
+        assert_eq!(error.lines().len(), 8, "{error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn what_has_no_effect_is_named() {
+        let config = read(&[
+            ("SRS_UPSTREAM", "http://127.0.0.1:1985"),
+            ("WEBRTC_RELAY", "on"),
+            ("EDGE_RTMP_LISTEN", ":1935"),
+            ("EDGE_SRT_LISTEN", "off"),
+        ])
+        .unwrap();
+        assert_eq!(config.media.without_effect(), ["WEBRTC_RELAY", "EDGE_RTMP_LISTEN"]);
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_write_them() {
+        let list: CorsOrigins = "https://A.example:443, http://b.example:8080/".parse().unwrap();
+        assert_eq!(list, CorsOrigins::List(vec!["https://a.example".into(), "http://b.example:8080".into()]));
+        assert!("a.example".parse::<CorsOrigins>().is_err());
+    }
+}
