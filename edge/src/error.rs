@@ -309,7 +309,9 @@ impl ResponseError for ApiError {
             set(header::ALLOW, allow);
         }
         if let Self::ContentType { wanted } = self {
-            set(header::ACCEPT, wanted);
+            // RFC 9725 section 4.2 and RFC 5789 section 2.2: the header that a refused POST or PATCH learns from.
+            let post = *wanted == "application/sdp";
+            set(header::HeaderName::from_static(if post { "accept-post" } else { "accept-patch" }), wanted);
         }
         response
     }

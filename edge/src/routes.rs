@@ -1,8 +1,111 @@
 //! Every route of the edge, in one table.
+//!
+//! Signalling paths stand twice, with and without `/rtc`, for proxies that strip it.
 
-use actix_web::web;
+use crate::{
+    ApiError,
+    http::{dress::dress, endpoint, health, sessions, srs_form, srs_json, whep, whip},
+};
+use actix_web::{
+    HttpResponse, Resource,
+    http::Method,
+    middleware::from_fn,
+    web::{self, ServiceConfig, method, resource, to},
+};
+
+/// The prefixes under which signalling is reached.
+const PREFIXES: [&str; 2] = ["/rtc/v1", "/v1"];
 
 /// Adds the routes. The app data holds [`crate::Front`].
-pub fn configure(config: &mut web::ServiceConfig) {
-    config.route("/healthz", web::get().to(actix_web::HttpResponse::Ok));
+pub fn configure(config: &mut ServiceConfig) {
+    config.service(web::scope("").wrap(from_fn(dress)).configure(table).default_service(to(nothing_here)));
+}
+
+fn table(config: &mut ServiceConfig) {
+    config.service(probe("/healthz").route(web::get().to(health::live)));
+    config.service(probe("/readyz").route(web::get().to(health::ready)));
+    config.service(probe("/metrics").route(web::get().to(health::metrics)));
+    for prefix in PREFIXES {
+        let path = |rest: &str| format!("{prefix}/{rest}");
+        let whip = endpoint(&path("whip/{stream}")).route(web::get().to(whip::get)).route(web::head().to(whip::get));
+        config.service(whip.route(web::post().to(whip::post)));
+        let whep = endpoint(&path("whep/{stream}")).route(web::get().to(whep::get)).route(web::head().to(whep::get));
+        config.service(whep.route(web::post().to(whep::post)));
+        config.service(session(&path("sessions/{handle}")));
+        let form = |rest: &str| srs_form(&path(rest));
+        config.service(form("whip").route(web::post().to(srs_form::publish)));
+        config.service(form("whep").route(web::post().to(srs_form::play)));
+        config.service(form("whip-play").route(web::post().to(srs_form::play)));
+        config.service(form("publish").route(web::post().to(srs_json::publish)));
+        config.service(form("play").route(web::post().to(srs_json::play)));
+    }
+}
+
+fn options() -> actix_web::Route {
+    method(Method::OPTIONS)
+}
+
+/// `OPTIONS` and 405 of an endpoint with a stream in its path.
+fn endpoint(path: &str) -> Resource {
+    resource(path).route(options().to(endpoint::options)).default_service(to(endpoint::refuse))
+}
+
+fn session(path: &str) -> Resource {
+    resource(path)
+        .route(web::get().to(sessions::get))
+        .route(web::head().to(sessions::get))
+        .route(web::patch().to(sessions::patch))
+        .route(web::delete().to(sessions::delete))
+        .route(options().to(sessions::options))
+        .default_service(to(sessions::refuse))
+}
+
+/// SRS's own forms answer with and without a slash at the end; SRS itself redirects the second by a 302 that turns a POST into a GET.
+fn srs_form(path: &str) -> Resource {
+    resource([path.to_owned(), format!("{path}/")])
+        .route(options().to(endpoint::options_post))
+        .default_service(to(endpoint::refuse_post))
+}
+
+fn probe(path: &str) -> Resource {
+    resource(path).default_service(to(health::refuse))
+}
+
+async fn nothing_here() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::NotFound)
+}
+
+/// The word for a route in metrics and logs: the last fixed part of its pattern, `other` where nothing is mounted.
+pub(crate) fn label(pattern: Option<&str>) -> &'static str {
+    const LABELS: [(&str, &str); 11] = [
+        ("/whip/{stream}", "whip"),
+        ("/whep/{stream}", "whep"),
+        ("/sessions/{handle}", "session"),
+        ("/whip", "srs-whip"),
+        ("/whep", "srs-whep"),
+        ("/whip-play", "srs-whip-play"),
+        ("/publish", "srs-publish"),
+        ("/play", "srs-play"),
+        ("/healthz", "healthz"),
+        ("/readyz", "readyz"),
+        ("/metrics", "metrics"),
+    ];
+    let pattern = pattern.unwrap_or_default().trim_end_matches('/');
+    let bare = PREFIXES.into_iter().find_map(|prefix| pattern.strip_prefix(prefix)).unwrap_or(pattern);
+    LABELS.into_iter().find(|(known, _)| *known == bare).map_or("other", |(_, label)| label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::label;
+
+    #[test]
+    fn labels_are_a_closed_set() {
+        assert_eq!(label(Some("/rtc/v1/whip/{stream}")), "whip");
+        assert_eq!(label(Some("/v1/whip/")), "srs-whip");
+        assert_eq!(label(Some("/v1/sessions/{handle}")), "session");
+        assert_eq!(label(Some("/healthz")), "healthz");
+        assert_eq!(label(Some("/rtc/v1/whip/secret")), "other");
+        assert_eq!(label(None), "other");
+    }
 }
