@@ -90,13 +90,13 @@ impl Session {
                     self.close();
                     return "stopped".into();
                 }
-                Wake::Packet(length, from) => self.packet(buffer.get(..length).unwrap_or_default(), from).map_err(|error| error.to_string()),
+                Wake::Packet(length, from) => {
+                    self.packet(buffer.get(..length).unwrap_or_default(), from).map_err(|error| error.to_string())
+                }
                 Wake::Frame(Some(Frame::End(why))) => return why,
                 Wake::Frame(None) => return "the source ended".into(),
                 Wake::Frame(Some(frame)) => self.send(frame),
-                Wake::Timer => {
-                    self.rtc.handle_input(Input::Timeout(Instant::now())).map_err(|error| error.to_string())
-                }
+                Wake::Timer => self.rtc.handle_input(Input::Timeout(Instant::now())).map_err(|error| error.to_string()),
             };
             if let Err(why) = done {
                 return why;
@@ -127,7 +127,10 @@ impl Session {
 
     /// The encoder starts when the session is up, so that the first frame sent is a keyframe.
     async fn start_source(&mut self) -> Result<(), String> {
-        if self.rtc.is_connected() && self.running.is_none() && let Some(source) = self.source.take() {
+        if self.rtc.is_connected()
+            && self.running.is_none()
+            && let Some(source) = self.source.take()
+        {
             self.running = Some(source.start().await.map_err(|error| error.to_string())?);
         }
         Ok(())
@@ -159,7 +162,10 @@ impl Session {
         }
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "str0m adds events; those not named here do not concern a client")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "str0m adds events; those not named here do not concern a client"
+    )]
     fn event(&mut self, event: Event) {
         match event {
             Event::Connected => {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncRead};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::sync::{OnceCell, mpsc};
 use tokio::time::Instant;
@@ -68,8 +68,14 @@ impl Default for TestPicture {
 /// One encoded frame; ticks are 90 kHz for video, 48 kHz for audio, from 0.
 #[derive(Debug)]
 pub(crate) enum Frame {
-    Video { ticks: u64, data: Arc<[u8]> },
-    Audio { ticks: u64, data: Arc<[u8]> },
+    Video {
+        ticks: u64,
+        data: Arc<[u8]>,
+    },
+    Audio {
+        ticks: u64,
+        data: Arc<[u8]>,
+    },
     /// The source is over; why.
     End(String),
 }
@@ -135,10 +141,46 @@ impl TestPicture {
         let input = format!("testsrc2=size={}x{}:rate={}", self.width, self.height, self.fps.clamp(1, 60));
         let (rate, gop) = (format!("{}k", self.video_kbps), self.fps.clamp(1, 60).to_string());
         let args = [
-            "-re", "-f", "lavfi", "-i", &input, "-vf", filter, "-c:v", "libx264", "-preset", "ultrafast", "-tune",
-            "zerolatency", "-profile:v", "baseline", "-pix_fmt", "yuv420p", "-bf", "0", "-g", &gop, "-keyint_min", &gop,
-            "-sc_threshold", "0", "-b:v", &rate, "-maxrate", &rate, "-bufsize", &rate, "-threads", "1", "-x264-params",
-            "aud=1:sliced-threads=0:repeat-headers=1", "-flush_packets", "1", "-f", "h264", "pipe:1",
+            "-re",
+            "-f",
+            "lavfi",
+            "-i",
+            &input,
+            "-vf",
+            filter,
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-tune",
+            "zerolatency",
+            "-profile:v",
+            "baseline",
+            "-pix_fmt",
+            "yuv420p",
+            "-bf",
+            "0",
+            "-g",
+            &gop,
+            "-keyint_min",
+            &gop,
+            "-sc_threshold",
+            "0",
+            "-b:v",
+            &rate,
+            "-maxrate",
+            &rate,
+            "-bufsize",
+            &rate,
+            "-threads",
+            "1",
+            "-x264-params",
+            "aud=1:sliced-threads=0:repeat-headers=1",
+            "-flush_packets",
+            "1",
+            "-f",
+            "h264",
+            "pipe:1",
         ];
         args.map(str::to_owned).to_vec()
     }
@@ -146,8 +188,28 @@ impl TestPicture {
     fn audio_args(&self) -> Vec<String> {
         let input = format!("sine=frequency={}:sample_rate=48000", self.tone_hz);
         let args = [
-            "-re", "-f", "lavfi", "-i", &input, "-c:a", "libopus", "-b:a", "48k", "-ac", "2", "-ar", "48000",
-            "-frame_duration", "20", "-page_duration", "20000", "-flush_packets", "1", "-f", "ogg", "pipe:1",
+            "-re",
+            "-f",
+            "lavfi",
+            "-i",
+            &input,
+            "-c:a",
+            "libopus",
+            "-b:a",
+            "48k",
+            "-ac",
+            "2",
+            "-ar",
+            "48000",
+            "-frame_duration",
+            "20",
+            "-page_duration",
+            "20000",
+            "-flush_packets",
+            "1",
+            "-f",
+            "ogg",
+            "pipe:1",
         ];
         args.map(str::to_owned).to_vec()
     }
@@ -258,7 +320,16 @@ async fn fonts() -> Result<bool, MediaError> {
     static FONTS: OnceCell<bool> = OnceCell::const_new();
     let ask = || async {
         let status = Command::new("ffmpeg")
-            .args(["-hide_banner", "-loglevel", "quiet", "-nostdin", "-f", "lavfi", "-i", "color=size=64x64:duration=0.1"])
+            .args([
+                "-hide_banner",
+                "-loglevel",
+                "quiet",
+                "-nostdin",
+                "-f",
+                "lavfi",
+                "-i",
+                "color=size=64x64:duration=0.1",
+            ])
             .args(["-vf", "drawtext=text=0", "-frames:v", "1", "-f", "null", "-"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -50,7 +50,8 @@ pub async fn start() -> Option<Srs> {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let srs = Srs { _child: child, dir, api: format!("http://127.0.0.1:{api}"), http: format!("http://127.0.0.1:{http}") };
+    let srs =
+        Srs { _child: child, dir, api: format!("http://127.0.0.1:{api}"), http: format!("http://127.0.0.1:{http}") };
     let versions = format!("{}/api/v1/versions", srs.api);
     super::eventually("SRS answers", || async { reqwest::get(&versions).await.ok() }).await;
     Some(srs)
