@@ -1,1 +1,16 @@
-//! control
+//! control-api: who may do what, who is live, and what the media nodes ask.
+//!
+//! `http` → `domain` → `store`: handlers extract, authorise, ask and answer; rules are pure; all SQL is in `store`.
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod domain;
+pub mod error;
+pub mod http;
+pub mod limits;
+pub mod metrics;
+pub mod password;
+pub mod routes;
+pub mod secrets;
+pub mod store;

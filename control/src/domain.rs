@@ -1,0 +1,16 @@
+//! Rules about accounts, streams, tokens and limits: values in, decisions out. No SQL, no HTTP, no clock.
+
+pub mod account;
+pub mod limit;
+pub mod stream;
+pub mod token;
+
+/// A value that breaks a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {rule}")]
+pub struct Invalid {
+    /// Path of the value in the request's body.
+    pub field: &'static str,
+    /// What it must be.
+    pub rule: &'static str,
+}

@@ -1,0 +1,53 @@
+//! `/healthz` (alive; depends on nothing), `/readyz` (each dependency named), `/metrics`.
+
+use super::caller::{Anyone, state};
+use crate::error::ApiError;
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+};
+use serde::Serialize;
+
+/// Alive.
+#[expect(clippy::unused_async, reason = "a handler")]
+pub async fn healthz(_: Anyone) -> &'static str {
+    "ok"
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    postgres: &'static str,
+    redis: &'static str,
+    secrets: &'static str,
+}
+
+const fn word(good: bool) -> &'static str {
+    if good { "ok" } else { "away" }
+}
+
+/// Ready while Postgres answers and the secrets were read. Redis is named, but without it the API goes on.
+pub async fn readyz(_: Anyone, req: HttpRequest) -> HttpResponse {
+    let state = state(&req);
+    let (postgres, redis) = tokio::join!(state.pg.ping(), state.kv.ping());
+    let secrets = state.secrets().is_ok();
+    let ready = postgres.is_ok() && secrets;
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(Readiness {
+        ready,
+        postgres: word(postgres.is_ok()),
+        redis: word(redis.is_ok()),
+        secrets: if secrets { "ok" } else { "not read yet: has `control-api migrate` run?" },
+    })
+}
+
+/// Prometheus text.
+///
+/// # Errors
+/// A bug: metrics that cannot be written.
+#[expect(clippy::unused_async, reason = "a handler")]
+pub async fn metrics(_: Anyone, req: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let state = state(&req);
+    let text = state.metrics.text(&state).map_err(ApiError::internal)?;
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text))
+}

@@ -1,0 +1,150 @@
+//! What control-api counts. Labels are closed: route patterns, methods, statuses and our own words, never a stream or an address.
+
+use crate::app::State;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use std::time::Duration;
+
+/// Upper bounds of the latency histogram, in seconds.
+const SECONDS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// The counters; clones share them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+    sign_ins: IntCounterVec,
+    refreshes: IntCounterVec,
+    limited: IntCounterVec,
+    limits_local: IntCounterVec,
+    redis_skipped: IntCounterVec,
+    tokens: IntCounterVec,
+    postgres: IntGaugeVec,
+    redis_up: IntGauge,
+}
+
+impl Metrics {
+    /// Registers everything with a registry of its own.
+    ///
+    /// # Panics
+    /// Only if two metrics here had one name.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let made = IntCounterVec::new(Opts::new(format!("keystone_control_{name}"), help), labels)
+                .expect("names and labels here are well formed");
+            registry.register(Box::new(made.clone())).expect("names here are unique");
+            made
+        };
+        let requests = counter("http_requests_total", "Requests answered.", &["route", "method", "status"]);
+        let sign_ins = counter("sign_ins_total", "Sign-in tries by outcome.", &["outcome"]);
+        let refreshes = counter("refreshes_total", "Refresh tokens presented, by outcome.", &["outcome"]);
+        let limited = counter("rate_limited_total", "Requests refused by a rate limit.", &["limit"]);
+        let limits_local = counter(
+            "rate_limit_fallback_total",
+            "Requests counted in this process because Redis was away.",
+            &["limit"],
+        );
+        let redis_skipped =
+            counter("redis_skipped_total", "Writes to Redis left for later because it was away.", &["what"]);
+        let tokens = counter("tokens_total", "Publish and play tokens issued and revoked.", &["action", "what"]);
+        let options =
+            HistogramOpts::new("keystone_control_http_request_seconds", "Time to answer.").buckets(SECONDS.to_vec());
+        let seconds = HistogramVec::new(options, &["route", "method"]).expect("names and labels here are well formed");
+        let options = Opts::new("keystone_control_postgres_connections", "Connections to Postgres.");
+        let postgres = IntGaugeVec::new(options, &["state"]).expect("names and labels here are well formed");
+        let redis_up = IntGauge::new("keystone_control_redis_connected", "1 while Redis is connected.")
+            .expect("the name is well formed");
+        registry.register(Box::new(seconds.clone())).expect("names here are unique");
+        registry.register(Box::new(postgres.clone())).expect("names here are unique");
+        registry.register(Box::new(redis_up.clone())).expect("names here are unique");
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        registry.register(Box::new(process)).expect("names here are unique");
+        Self {
+            registry,
+            requests,
+            seconds,
+            sign_ins,
+            refreshes,
+            limited,
+            limits_local,
+            redis_skipped,
+            tokens,
+            postgres,
+            redis_up,
+        }
+    }
+
+    /// Where other parts of this service register theirs.
+    #[must_use]
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// A request was answered.
+    pub fn http_answered(&self, route: &str, method: &str, status: u16, took: Duration) {
+        let mut digits = [b'0'; 3];
+        for (digit, unit) in digits.iter_mut().zip([100, 10, 1]) {
+            *digit = b'0' + u8::try_from(status / unit % 10).unwrap_or_default();
+        }
+        let status = std::str::from_utf8(&digits).unwrap_or_default();
+        let method = known_method(method);
+        self.requests.with_label_values(&[route, method, status]).inc();
+        self.seconds.with_label_values(&[route, method]).observe(took.as_secs_f64());
+    }
+
+    /// Somebody tried to sign in: `ok`, `wrong`, `limited` or `busy`.
+    pub fn signed_in(&self, outcome: &'static str) {
+        self.sign_ins.with_label_values(&[outcome]).inc();
+    }
+
+    /// A refresh token was presented: `rotated`, `repeated`, `reused` or `refused`.
+    pub fn refreshed(&self, outcome: &'static str) {
+        self.refreshes.with_label_values(&[outcome]).inc();
+    }
+
+    /// A request was refused by a limit.
+    pub fn limited(&self, limit: &'static str) {
+        self.limited.with_label_values(&[limit]).inc();
+    }
+
+    /// A request was counted in this process because Redis was away.
+    pub fn limited_locally(&self, limit: &'static str) {
+        self.limits_local.with_label_values(&[limit]).inc();
+    }
+
+    /// A write to Redis was left for a later rebuild.
+    pub fn redis_skipped(&self, what: &'static str) {
+        self.redis_skipped.with_label_values(&[what]).inc();
+    }
+
+    /// A publish or play token was `issued` or `revoked`.
+    pub fn token(&self, action: &'static str, what: &'static str) {
+        self.tokens.with_label_values(&[action, what]).inc();
+    }
+
+    /// Everything as Prometheus text. Gauges of stored things are read now.
+    ///
+    /// # Errors
+    /// A bug: a metric that cannot be written.
+    pub fn text(&self, state: &State) -> Result<String, prometheus::Error> {
+        let (in_use, all) = state.pg.in_use();
+        self.postgres.with_label_values(&["in_use"]).set(i64::try_from(in_use).unwrap_or(i64::MAX));
+        self.postgres.with_label_values(&["open"]).set(i64::try_from(all).unwrap_or(i64::MAX));
+        self.redis_up.set(i64::from(state.kv.connected()));
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A client may send any method; the label must not grow with them.
+fn known_method(method: &str) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method).unwrap_or("other")
+}

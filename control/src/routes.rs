@@ -1,0 +1,108 @@
+//! The whole route table: method, path, who may. Printed into `docs/rights.md`, walked by a test.
+//!
+//! A handler's first argument is its guard ([`crate::http::caller`]); a row whose right is not its handler's guard's does not start.
+
+use crate::{
+    error::ApiError,
+    http::{self, caller::Guarded},
+};
+use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, http::Method, web};
+use std::{collections::BTreeMap, fmt};
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Right {
+    /// Anybody.
+    Anyone,
+    /// Whoever is signed in.
+    User,
+    /// The owner of the stream or session in the path, and admins.
+    Owner,
+    /// Admins.
+    Admin,
+    /// The media node in the path, by its secret.
+    Node,
+    /// An edge of this cluster, by a bearer made from the cluster secret.
+    Internal,
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Anyone => "anyone",
+            Self::User => "user",
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Node => "node",
+            Self::Internal => "internal",
+        })
+    }
+}
+
+/// One route.
+pub struct Row {
+    /// Its method.
+    pub method: Method,
+    /// Its path pattern.
+    pub path: &'static str,
+    /// Who may use it.
+    pub right: Right,
+    route: Route,
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({})", self.method, self.path, self.right)
+    }
+}
+
+fn row<H, Args>(method: Method, path: &'static str, right: Right, handler: H) -> Row
+where
+    H: Handler<Args>,
+    Args: FromRequest + Guarded + 'static,
+    H::Output: Responder + 'static,
+{
+    // At start, in every test: never in answer to a request.
+    assert_eq!(Args::RIGHT, right, "{method} {path}: the table and the handler's guard disagree");
+    Row { route: web::method(method.clone()).to(handler), method, path, right }
+}
+
+/// The table. Of two patterns that match one path the longer stands first.
+#[must_use]
+#[rustfmt::skip]
+pub fn table() -> Vec<Row> {
+    use Right::*;
+    vec![
+        row(Method::GET, "/healthz", Anyone, http::health::healthz),
+        row(Method::GET, "/readyz", Anyone, http::health::readyz),
+        row(Method::GET, "/metrics", Anyone, http::health::metrics),
+    ]
+}
+
+/// Mounts every row, and problem documents for what is in no row.
+pub fn configure(app: &mut web::ServiceConfig) {
+    app.app_data(web::QueryConfig::default().error_handler(|error, _| ApiError::bad_request(error.to_string()).into()));
+    app.app_data(web::PathConfig::default().error_handler(|_, _| ApiError::RouteNotFound.into()));
+    let mut order = Vec::new();
+    let mut by_path: BTreeMap<&'static str, Vec<Row>> = BTreeMap::new();
+    for row in table() {
+        if !order.contains(&row.path) {
+            order.push(row.path);
+        }
+        by_path.entry(row.path).or_default().push(row);
+    }
+    for path in order {
+        app.service(resource(path, by_path.remove(path).unwrap_or_default()));
+    }
+    app.default_service(web::to(async || Err::<String, _>(ApiError::RouteNotFound)));
+}
+
+fn resource(path: &'static str, rows: Vec<Row>) -> Resource {
+    let allow = rows.iter().map(|row| row.method.as_str()).collect::<Vec<_>>().join(", ");
+    let refuse = move |_: HttpRequest| {
+        let allow = allow.clone();
+        async move { Err::<String, _>(ApiError::MethodNotAllowed { allow }) }
+    };
+    let resource = rows.into_iter().fold(web::resource(path), |resource, row| resource.route(row.route));
+    resource.default_service(web::to(refuse))
+}
