@@ -1,1 +1,3 @@
 //! Pure parsers of what others put on the wire.
+
+pub mod sdp;
