@@ -236,7 +236,11 @@ async fn api_call(node: Node, call: http::Call) -> http::Answer {
     if let Some(answer) = whip::redirect(&call.path, &call.query) {
         return answer;
     }
-    if whip::is_mine(&call.path) { whip::handle(node, call).await } else { api::handle(node, call).await }
+    if whip::is_mine(&call.path) {
+        // A session is some 20 kB until it is handed to the media task.
+        return Box::pin(whip::handle(node, call)).await;
+    }
+    api::handle(node, call).await
 }
 
 async fn sweep(node: Node, cancel: CancellationToken) {

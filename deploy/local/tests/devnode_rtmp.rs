@@ -1,5 +1,7 @@
 //! RTMP into the built-in media node: HLS that ffprobe can decode, H.264 over WHEP, hooks in SRS's order.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says so")]
+
 mod devnode_support;
 
 use std::process::Stdio;

@@ -1,5 +1,7 @@
 //! The media clients against a real SRS: what they speak is what SRS speaks.
 
+#![allow(clippy::print_stdout, reason = "what was counted belongs to the log of a test")]
+
 mod devnode_support;
 
 use devnode_support::{PATIENCE, need, srs};

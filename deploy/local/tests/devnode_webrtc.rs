@@ -1,5 +1,7 @@
 //! The built-in media node carries real media by WHIP and WHEP and tells about it as SRS does.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says so")]
+
 mod devnode_support;
 
 use devnode_support::hooks::HookServer;

@@ -98,8 +98,11 @@ fn clients(node: &Node, query: &Query) -> Value {
 fn stream(registry: &Registry, url: &str, stream: &Stream) -> Value {
     let on = || registry.clients.values().filter(|client| client.subject.url == url);
     let holder = stream.holder.as_ref().and_then(|id| registry.clients.get(id));
-    let sum = |pick: fn((u64, u64)) -> u64, of: fn(&Client) -> (u64, u64)| on().map(|c| pick(of(c))).sum::<u64>();
-    let (bytes, kbps): (fn(&Client) -> (u64, u64), fn(&Client) -> (u64, u64)) = (|c| c.traffic.totals(), Client::kbps);
+    let total = |of: fn(&Client) -> (u64, u64)| {
+        on().map(of).fold((0_u64, 0_u64), |sum, one| (sum.0.saturating_add(one.0), sum.1.saturating_add(one.1)))
+    };
+    let (received, sent) = total(|client| client.traffic.totals());
+    let (kbps_in, kbps_out) = total(Client::kbps);
     let mut publish = json!({"active": stream.active});
     if let (true, Some(holder)) = (stream.active, holder) {
         publish["cid"] = holder.subject.client_id.clone().into();
@@ -108,8 +111,7 @@ fn stream(registry: &Registry, url: &str, stream: &Stream) -> Value {
         "id": stream.id, "name": stream.name, "vhost": VHOST, "app": stream.app,
         "tcUrl": holder.map_or("", |holder| holder.subject.tc_url.as_str()),
         "url": url, "live_ms": system::now_ms(), "clients": on().count(), "frames": 0,
-        "send_bytes": sum(|b| b.1, bytes), "recv_bytes": sum(|b| b.0, bytes),
-        "kbps": {"recv_30s": sum(|b| b.0, kbps), "send_30s": sum(|b| b.1, kbps)},
+        "send_bytes": sent, "recv_bytes": received, "kbps": {"recv_30s": kbps_in, "send_30s": kbps_out},
         "publish": publish,
         "video": stream.picture.as_ref().map(picture), "audio": stream.sound.map(sound),
     })

@@ -79,6 +79,10 @@ struct Known {
 
 async fn finish(node: &Node, known: &Known) {
     let subject = &known.subject;
+    if known.published {
+        // Before the name is free, so that it cannot clear the next publisher's pictures. A media task that ended has none.
+        node.sfu.send(Command::FeedEnd { url: subject.url.clone() }).await.ok();
+    }
     let stream_id = node.registry().remove(&subject.client_id).and_then(|(_, stream_id)| stream_id);
     if known.published {
         // Nobody can refuse an end.

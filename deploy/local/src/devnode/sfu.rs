@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Leave { client_id: String, done: oneshot::Sender<()> },
     /// An RTMP publisher begins.
     FeedBegin { url: String },
+    /// An RTMP publisher ended; its pictures are shown to nobody who comes later.
+    FeedEnd { url: String },
     /// A frame of an RTMP publisher.
     Feed { url: String, frame: Frame },
 }
@@ -52,6 +54,8 @@ pub(crate) struct Joining {
     pub(crate) ufrag: String,
     pub(crate) rtc: Rtc,
     pub(crate) traffic: std::sync::Arc<super::registry::Traffic>,
+    /// Set when the client was kicked before it joined.
+    pub(crate) kicked: CancellationToken,
 }
 
 impl std::fmt::Debug for Joining {
@@ -143,12 +147,16 @@ impl Sfu {
                 stream.publisher = None;
                 stream.fanout.begin();
             }
+            Command::FeedEnd { url } => self.tidy(&url, |stream| stream.fanout.begin()),
             Command::Feed { url, frame } => self.fan_out(&url, frame),
         }
     }
 
     fn join(&mut self, joining: Joining) {
-        let Joining { client_id, url, role, ufrag, rtc, traffic } = joining;
+        let Joining { client_id, url, role, ufrag, rtc, traffic, kicked } = joining;
+        if kicked.is_cancelled() {
+            return;
+        }
         let stream = self.streams.entry(url.clone()).or_default();
         match role {
             Role::Publish => {
@@ -321,14 +329,21 @@ impl Sfu {
         let Some(peer) = self.peers.remove(client_id) else { return };
         self.by_ufrag.remove(&peer.ufrag);
         self.by_addr.retain(|_, owner| owner != client_id);
-        let Some(stream) = self.streams.get_mut(&peer.url) else { return };
-        stream.viewers.retain(|viewer| viewer != client_id);
-        if stream.publisher.as_deref() == Some(client_id) {
-            stream.publisher = None;
-            stream.fanout.begin();
-        }
+        self.tidy(&peer.url, |stream| {
+            stream.viewers.retain(|viewer| viewer != client_id);
+            if stream.publisher.as_deref() == Some(client_id) {
+                stream.publisher = None;
+                stream.fanout.begin();
+            }
+        });
+    }
+
+    /// Changes a stream and drops it when nobody is left on it.
+    fn tidy(&mut self, url: &str, change: impl FnOnce(&mut Stream)) {
+        let Some(stream) = self.streams.get_mut(url) else { return };
+        change(stream);
         if stream.viewers.is_empty() && stream.publisher.is_none() && stream.fanout.cached().is_empty() {
-            self.streams.remove(&peer.url);
+            self.streams.remove(url);
         }
     }
 }

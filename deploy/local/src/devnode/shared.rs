@@ -111,7 +111,11 @@ impl Shared {
         match kind {
             // The connection's own task sends the hooks of its end, in order.
             Kind::RtmpPublish => cancel.cancel(),
-            Kind::RtcPublish | Kind::RtcPlay => self.drop_rtc(client_id).await,
+            Kind::RtcPublish | Kind::RtcPlay => {
+                // A session whose hook is still being asked has not joined yet, and shall not.
+                cancel.cancel();
+                self.drop_rtc(client_id).await;
+            }
         }
         true
     }

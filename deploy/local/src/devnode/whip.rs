@@ -75,6 +75,7 @@ pub(crate) async fn handle(node: Node, call: Call) -> Answer {
         ufrag: creds.ufrag,
         rtc,
         traffic: std::sync::Arc::clone(&client.traffic),
+        kicked: client.cancel.clone(),
     };
     admit(&node, client, role).await?;
     node.sfu.send(Command::Join(Box::new(joining))).await.map_err(|_| Hangup)?;

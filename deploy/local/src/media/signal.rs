@@ -125,3 +125,55 @@ async fn refusal(response: reqwest::Response) -> MediaError {
     let detail = detail.chars().take(DETAIL_BYTES_MAX).collect();
     MediaError::Refused { status, code: text("code"), detail, retry_after }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// Answers one request with `head` and `body`; gives what was asked.
+    async fn server(head: &'static str, body: &'static str) -> (Url, tokio::task::JoinHandle<String>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}/rtc/v1/whip/s", listener.local_addr().unwrap())).unwrap();
+        let task = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = vec![0; 4_096];
+            let read = stream.read(&mut asked).await.unwrap();
+            let answer = format!("{head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&asked[..read]).into_owned()
+        });
+        (url, task)
+    }
+
+    #[tokio::test]
+    async fn a_refusal_carries_the_problem() {
+        let head = "HTTP/1.1 409 Conflict\r\nRetry-After: 2\r\nContent-Type: application/problem+json";
+        let (url, asked) = server(head, r#"{"code":"not_live","title":"T","detail":"nobody publishes"}"#).await;
+        let endpoint = Endpoint::new(Some("secret".into())).unwrap();
+        let error = endpoint.offer(&url, "v=0".into()).await.unwrap_err();
+        let MediaError::Refused { status, code, detail, retry_after } = error else { panic!("{error:?}") };
+        assert_eq!((status, code.as_deref(), retry_after), (409, Some("not_live"), Some(2)));
+        assert_eq!(detail, "nobody publishes");
+        let asked = asked.await.unwrap().to_ascii_lowercase();
+        assert!(asked.contains("authorization: bearer secret\r\n") && asked.contains("content-type: application/sdp"));
+    }
+
+    #[tokio::test]
+    async fn a_location_may_be_relative_or_absolute() {
+        for (location, expected) in [
+            ("sessions/1", "/rtc/v1/whip/sessions/1"),
+            ("/rtc/v1/whip/?action=delete&session=a:b", "/rtc/v1/whip/?action=delete&session=a:b"),
+            ("https://edge.example/rtc/v1/sessions/h", "https://edge.example/rtc/v1/sessions/h"),
+        ] {
+            let head: &'static str = String::leak(format!("HTTP/1.1 201 Created\r\nLocation: {location}"));
+            let (url, _) = server(head, "v=0").await;
+            let answer = Endpoint::new(None).unwrap().offer(&url, "v=0".into()).await.unwrap();
+            let expected = url.join(expected).unwrap();
+            assert_eq!((answer.session, answer.sdp.as_str()), (expected, "v=0"));
+        }
+        let (url, _) = server("HTTP/1.1 201 Created", "v=0").await;
+        let answer = Endpoint::new(None).unwrap().offer(&url, "v=0".into()).await;
+        assert!(matches!(answer, Err(MediaError::Answer(_))));
+    }
+}

@@ -1,5 +1,12 @@
 //! What the media node's tests share: tools that must be there, a private SRS, and a hook server.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::let_underscore_must_use,
+    reason = "each test file uses its own part, and a test that cannot go on says so"
+)]
 
 pub mod hooks;
 pub mod srs;
