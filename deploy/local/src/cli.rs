@@ -1,0 +1,181 @@
+//! The command line.
+
+use crate::{
+    config::Media,
+    plan::{Options, PortBase, Scope},
+    ports::Shape,
+};
+use clap::{Args, Parser, Subcommand};
+use std::{
+    ffi::OsString,
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// A whole Keystone on one machine.
+#[derive(Debug, Parser)]
+#[command(name = "keystone", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a cluster and keep it until Ctrl-C.
+    Up(Up),
+    /// Start a cluster, publish a test picture by WHIP and watch it by WHEP, and print what arrives every second.
+    Demo(Demo),
+    /// Run one built-in media node, for development and tests only; `up` starts it when there is no SRS.
+    Devnode(Devnode),
+    /// Start a private PostgreSQL for tests, run a command with `TEST_DATABASE_URL` set, and count the tests it ran.
+    TestStores(TestStores),
+}
+
+/// `keystone up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// Start only PostgreSQL, Redis and the media nodes, and write `.env` for `make run-control` and `make run-gateway`.
+    #[arg(long)]
+    pub deps_only: bool,
+}
+
+/// `keystone demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// The cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// End after this long, e.g. `30s` or `2m`; until Ctrl-C when absent.
+    #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
+    pub lasts: Option<Duration>,
+    /// One JSON object per line instead of the table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `keystone devnode`. Where it sends hooks and heartbeats comes from `DEVNODE_HOOK_URL` and `DEVNODE_HEARTBEAT_URL`.
+#[derive(Debug, Args)]
+pub struct Devnode {
+    /// Its `server_id`.
+    #[arg(long)]
+    pub id: String,
+    /// Where its WebRTC listens, and the candidate in its answers; everything else is on loopback.
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub host: IpAddr,
+    /// RTMP port.
+    #[arg(long, default_value_t = 1935)]
+    pub rtmp: u16,
+    /// Port of the HTTP API, WHIP and WHEP.
+    #[arg(long, default_value_t = 1985)]
+    pub api: u16,
+    /// HLS port.
+    #[arg(long, default_value_t = 8080)]
+    pub http: u16,
+    /// WebRTC port, UDP.
+    #[arg(long, default_value_t = 8000)]
+    pub rtc: u16,
+}
+
+/// `keystone test-stores -- COMMAND…`.
+#[derive(Debug, Args)]
+pub struct TestStores {
+    /// What to run.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<OsString>,
+}
+
+/// What every cluster takes.
+#[derive(Debug, Clone, Args)]
+pub struct ClusterArgs {
+    /// control-api processes.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub control: u16,
+    /// edge-gateway processes.
+    #[arg(long, value_name = "M", default_value_t = 2)]
+    pub edge: u16,
+    /// Media nodes.
+    #[arg(long, value_name = "K", default_value_t = 2)]
+    pub nodes: u16,
+    /// Added to every port.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub port_base: u16,
+    /// WebRTC candidate and base of every URL: an address of this machine that clients reach.
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub host: IpAddr,
+    /// Which media nodes; `KEYSTONE_MEDIA` when absent.
+    #[arg(long, value_name = "KIND")]
+    pub media: Option<Media>,
+    /// The cluster's folder; `.keystone` of the repository when absent.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+impl ClusterArgs {
+    /// As the cluster takes them, with the repository at `root`.
+    #[must_use]
+    pub fn options(&self, root: &Path, scope: Scope) -> Options {
+        let defaults = Options::in_repository(root);
+        Options {
+            shape: Shape { controls: self.control, edges: self.edge, nodes: self.nodes },
+            ports: PortBase::Shift(self.port_base),
+            host: self.host,
+            media: self.media,
+            data: self.data.clone().unwrap_or(defaults.data),
+            scope,
+            web_root: defaults.web_root,
+        }
+    }
+}
+
+/// The repository around the working folder, else the working folder.
+#[must_use]
+pub fn repository(from: &Path) -> PathBuf {
+    from.ancestors().find(|dir| dir.join("deploy/local/Cargo.toml").is_file()).unwrap_or(from).to_path_buf()
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = match text.strip_suffix('m') {
+        Some(digits) => (digits, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    let count: u64 =
+        digits.parse().map_err(|_| "a number of seconds, such as 30s, or of minutes, such as 2m".to_owned())?;
+    match count.checked_mul(unit) {
+        Some(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
+        Some(_) | None => Err("between 1s and 1440m".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_a_unit_or_mean_seconds() {
+        assert_eq!(seconds("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(seconds("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(seconds("7"), Ok(Duration::from_secs(7)));
+        for bad in ["", "0", "s", "-1s", "99999999999999999999m", "1h"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn test_stores_takes_a_whole_command() {
+        let cli = Cli::try_parse_from(["keystone", "test-stores", "--", "cargo", "nextest", "run", "-p", "x"]).unwrap();
+        assert!(matches!(cli.command, Command::TestStores(TestStores { command }) if command.len() == 5));
+    }
+}

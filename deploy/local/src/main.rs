@@ -1,0 +1,32 @@
+//! `keystone`: a whole cluster on one machine, and the operator's commands.
+
+use clap::Parser;
+use keystone::{
+    cli::{Cli, Command},
+    config::Config,
+    run_devnode, say, test_stores, up,
+};
+use std::process::ExitCode;
+
+// Children end with the thread that started them, so all of them are started from this one.
+#[tokio::main(flavor = "multi_thread")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let config = match Config::from_process() {
+        Ok(config) => config,
+        Err(error) => {
+            say::note(&format!("keystone: {error}"));
+            return ExitCode::from(64);
+        }
+    };
+    let result = match cli.command {
+        Command::Up(args) => up::run(args, config).await,
+        Command::Demo(_) => Err(anyhow::anyhow!("not yet")),
+        Command::Devnode(args) => run_devnode::run(args, config).await,
+        Command::TestStores(args) => test_stores::run(args, config).await,
+    };
+    result.unwrap_or_else(|error| {
+        say::note(&format!("keystone: {error}"));
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,81 @@
+//! `keystone up`: a cluster until Ctrl-C.
+
+use crate::{
+    cli::{Up, repository},
+    cluster::Cluster,
+    config::Config,
+    dotenv,
+    plan::{ClusterError, Scope},
+    report, say,
+};
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Runs the command. Exit code 0 after Ctrl-C or SIGTERM, 1 when it could not start or a child died.
+///
+/// # Errors
+/// What kept the cluster from starting.
+pub async fn run(args: Up, config: Config) -> anyhow::Result<ExitCode> {
+    let root = repository(&std::env::current_dir()?);
+    let scope = if args.deps_only { Scope::Deps } else { Scope::All };
+    let cancel = cancel_on_signal()?;
+    let mut cluster = match Cluster::start(args.cluster.options(&root, scope), &config, &cancel).await {
+        Ok(cluster) => cluster,
+        Err(ClusterError::Cancelled) => return Ok(ExitCode::SUCCESS),
+        Err(error) => return Err(error.into()),
+    };
+    for line in report::table(&cluster) {
+        say::out(&line);
+    }
+    if args.deps_only {
+        let file = root.join(".env");
+        dotenv::write(&file, cluster.plan())?;
+        say::out(&format!(
+            "settings written to {}: now `make run-control`, `make run-gateway`, `make run-web`",
+            file.display()
+        ));
+    }
+    say::out("Ctrl-C ends all of it.");
+    let code = tokio::select! {
+        () = cancel.cancelled() => ExitCode::SUCCESS,
+        death = cluster.died() => {
+            say::note(&format!("keystone: {death}"));
+            say::note("keystone: ending the rest; nothing is restarted by itself");
+            ExitCode::FAILURE
+        }
+    };
+    finish(cluster).await;
+    Ok(code)
+}
+
+/// Ends the cluster in order and says who had to be killed.
+pub async fn finish(cluster: Cluster) {
+    let killed = cluster.stop().await;
+    if !killed.is_empty() {
+        say::note(&format!("keystone: did not end in time and had to be killed: {}", killed.join(", ")));
+    }
+}
+
+/// Fires at the first SIGINT, SIGTERM or SIGHUP. Further ones change nothing: every wait of the ending has a deadline.
+///
+/// # Errors
+/// When the system lets nobody listen for signals.
+pub fn cancel_on_signal() -> std::io::Result<CancellationToken> {
+    let cancel = CancellationToken::new();
+    let mut signals =
+        [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?];
+    let fire = cancel.clone();
+    tokio::spawn(async move {
+        let [interrupt, terminate, hangup] = &mut signals;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+        fire.cancel();
+        // The handlers stay, so that a second Ctrl-C does not end us before the children.
+        std::future::pending::<()>().await;
+    });
+    Ok(cancel)
+}
