@@ -5,9 +5,13 @@ use crate::{
     error::ApiError,
     http::{cors, observe},
     limits::Limits,
-    metrics::Metrics,
+    kicker::Kicker,
+    metrics::{Metrics, media::MediaMetrics},
+    nodes::Nodes,
     password::Hasher,
     routes,
+    sessions::{SessionView, redis::RedisSessions},
+    srs::Srs,
     secrets::{self, Secrets, seal::Sealer},
 };
 use actix_web::{
@@ -59,6 +63,16 @@ pub struct State {
     pub metrics: Metrics,
     /// Seals what stores keep for us.
     pub sealer: Sealer,
+    /// Counters of hooks, claims, kicks, events and jobs.
+    pub media: MediaMetrics,
+    /// The media nodes as heard.
+    pub nodes: Nodes,
+    /// Asks media nodes.
+    pub srs: Srs,
+    /// Wakes the job that kicks.
+    pub kicker: Kicker,
+    /// The live session table.
+    pub sessions: Arc<dyn SessionView>,
     secrets: RwLock<Option<Arc<Secrets>>>,
 }
 
@@ -163,7 +177,13 @@ async fn state(config: Config, address: SocketAddr) -> anyhow::Result<State> {
     let access = SharedKeys::new(config.jwt.current.expose_secret(), previous);
     let id = ControlId::parse(&format!("c-{}", kit::random::letters(10)))?;
     let metrics = Metrics::new();
+    let media = MediaMetrics::new(metrics.registry());
     Ok(State {
+        nodes: Nodes::new(config.nodes.keys().cloned()),
+        srs: Srs::new()?,
+        kicker: Kicker::new(media.clone()),
+        sessions: Arc::new(RedisSessions::new(kv.clone())),
+        media,
         url: config.advertised(address),
         id,
         limits: Limits::new(kv.clone(), metrics.clone()),

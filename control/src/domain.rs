@@ -1,7 +1,11 @@
 //! Rules about accounts, streams, tokens and limits: values in, decisions out. No SQL, no HTTP, no clock.
 
 pub mod account;
+pub mod claims;
+pub mod hooks;
 pub mod limit;
+pub mod nodes;
+pub mod sessions;
 pub mod stream;
 pub mod token;
 

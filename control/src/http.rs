@@ -3,6 +3,7 @@
 pub mod body;
 pub mod caller;
 pub mod health;
+pub mod hooks;
 pub mod observe;
 pub mod page;
 

@@ -2,15 +2,22 @@
 //!
 //! `http` → `domain` → `store`: handlers extract, authorise, ask and answer; rules are pure; all SQL is in `store`.
 
+pub mod admission;
 pub mod app;
+pub mod claiming;
 pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod error;
+pub mod hooks;
 pub mod http;
+pub mod kicker;
 pub mod limits;
 pub mod metrics;
+pub mod nodes;
 pub mod password;
 pub mod routes;
 pub mod secrets;
+pub mod sessions;
+pub mod srs;
 pub mod store;

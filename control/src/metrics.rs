@@ -1,5 +1,7 @@
 //! What control-api counts. Labels are closed: route patterns, methods, statuses and our own words, never a stream or an address.
 
+pub mod media;
+
 use crate::app::State;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use std::time::Duration;

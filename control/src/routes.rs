@@ -76,6 +76,8 @@ pub fn table() -> Vec<Row> {
         row(Method::GET, "/healthz", Anyone, http::health::healthz),
         row(Method::GET, "/readyz", Anyone, http::health::readyz),
         row(Method::GET, "/metrics", Anyone, http::health::metrics),
+        row(Method::POST, "/v1/hooks/srs/{node}/{secret}", Node, http::hooks::srs),
+        row(Method::POST, "/v1/hooks/heartbeat/{node}/{secret}", Node, http::hooks::heartbeat),
     ]
 }
 

@@ -47,6 +47,9 @@ pub fn placement(stream: &StreamId) -> String {
     format!("ks:place:{stream}")
 }
 
+/// `SCAN` pattern of all [`placement`] keys: what an edge reads whole at its start.
+pub const PLACEMENTS_PATTERN: &str = "ks:place:*";
+
 /// [`crate::fleet::KeyCache`] JSON of a valid stream key by its SHA-256 in hexadecimal; expires with the key or after [`STREAM_TTL_SECONDS`].
 #[must_use]
 pub fn stream_key(hash: &str) -> String {
@@ -68,10 +71,22 @@ pub fn stream_sessions(stream: &StreamId) -> String {
     format!("ks:sess-of:{stream}")
 }
 
-/// The session id that a client of one run of one node belongs to.
+/// Hash of `{service}/{client}` → `{session id} {unix ms of its opening}` for the open sessions on one node.
 #[must_use]
-pub fn client(node: &NodeId, service: &str, client: &str) -> String {
-    format!("ks:client:{node}:{service}:{client}")
+pub fn node_clients(node: &NodeId) -> String {
+    format!("ks:clients:{node}")
+}
+
+/// Hash of `{service}/{client}` → `{bytes} {unix ms}`: since when a publisher's byte count stands still. Expires when nobody watches.
+#[must_use]
+pub fn node_watch(node: &NodeId) -> String {
+    format!("ks:watch:{node}")
+}
+
+/// Marks a node whose silence was told already, until it is heard again.
+#[must_use]
+pub fn node_down(node: &NodeId) -> String {
+    format!("ks:node-down:{node}")
 }
 
 /// State of one rate limit for one address.

@@ -86,11 +86,16 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     }
 }
 
-/// A JSON body that may be left out: then it is the default.
+/// A JSON body that may be left out.
 #[derive(Debug)]
-pub struct OptionalJson<T>(pub Json<T>);
+pub struct MaybeJson<T> {
+    /// What it says; `None` without a body.
+    pub value: Option<T>,
+    /// As [`Json::hash`].
+    pub hash: String,
+}
 
-impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJson<T> {
+impl<T: DeserializeOwned + 'static> FromRequest for MaybeJson<T> {
     type Error = ApiError;
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
@@ -99,11 +104,11 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJson<T> {
         Box::pin(async move {
             let bytes = read(payload.map_err(ApiError::internal_text)?, BODY_BYTES_MAX).await?;
             let value = match (bytes.is_empty(), is_json) {
-                (true, _) => T::default(),
-                (false, true) => parse(&bytes)?,
+                (true, _) => None,
+                (false, true) => Some(parse(&bytes)?),
                 (false, false) => return Err(ApiError::MediaType),
             };
-            Ok(Self(Json { value, hash: proto::secret::sha256_hex(&bytes) }))
+            Ok(Self { value, hash: proto::secret::sha256_hex(&bytes) })
         })
     }
 }

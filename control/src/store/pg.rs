@@ -2,7 +2,11 @@
 //! pooler in transaction mode works.
 
 pub mod audit;
+pub mod broadcasts;
+pub mod claims;
+pub mod kicks;
 pub mod refresh;
+pub mod samples;
 pub mod secrets;
 pub mod stream_keys;
 pub mod streams;

@@ -111,3 +111,14 @@ pub async fn unexpired(client: &impl GenericClient, after: Option<TokenId>, rows
     let params = [(&after.map(|id| id.uuid()) as _, Type::UUID), (&rows_max as _, Type::INT8)];
     client.query_typed(&sql, &params).await?.iter().map(token).collect()
 }
+
+/// Whether a token of a stream was issued, has not expired and was not revoked, and its stream not deleted.
+///
+/// # Errors
+/// [`kit::pg::PgError`].
+pub async fn is_valid(client: &impl GenericClient, stream: &StreamId, id: TokenId) -> PgResult<bool> {
+    let sql = "SELECT 1 FROM tokens t JOIN streams s ON s.id = t.stream_id
+               WHERE t.id = $1 AND t.stream_id = $2 AND t.revoked_at IS NULL AND t.expires_at > now() AND s.deleted_at IS NULL";
+    let row = client.query_typed_opt(sql, &[(&id.uuid(), Type::UUID), (&stream.as_str(), Type::TEXT)]).await?;
+    Ok(row.is_some())
+}

@@ -1,0 +1,191 @@
+//! Media nodes as heard: whether they are up, where their API is, what is known against their version.
+
+use proto::{NodeId, fleet::NodeInfo};
+use std::net::{IpAddr, SocketAddr};
+
+/// Without a heartbeat for this long a node is down, in milliseconds: three beats of 5 s.
+pub const SILENT_MS: u64 = 15_000;
+/// Oldest SRS 5 that is served. Source: design.md, "SRS versions".
+const OLDEST_5: u32 = 200;
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeState {
+    /// Enrolled, never heard.
+    Joining,
+    /// Heard lately.
+    Up,
+    /// Not heard for [`SILENT_MS`].
+    Down,
+}
+
+impl NodeState {
+    /// The word of the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Joining => "joining",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// Judges a node by its last heartbeat.
+#[must_use]
+pub fn state(info: Option<&NodeInfo>, now_ms: u64) -> NodeState {
+    match info {
+        None => NodeState::Joining,
+        Some(info) if now_ms.saturating_sub(info.seen_at_ms) >= SILENT_MS => NodeState::Down,
+        Some(_) => NodeState::Up,
+    }
+}
+
+/// Whether a heartbeat of another run is of a later one. A beat of the old run may be answered late.
+#[must_use]
+pub fn is_later_run(known: &NodeInfo, beat: &NodeInfo) -> bool {
+    let started = |info: &NodeInfo| info.seen_at_ms.saturating_sub(info.uptime_s.saturating_mul(1000));
+    // SRS counts whole seconds; two of slack.
+    started(beat).saturating_add(2_000) >= started(known)
+}
+
+/// Why none of the nodes an edge proposes can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoNode(pub String);
+
+/// The first proposed node that is enrolled and not down.
+///
+/// # Errors
+/// [`NoNode`] with a word on each.
+pub fn pick<'a, T>(
+    proposed: &'a [T],
+    id: impl Fn(&T) -> &NodeId,
+    look: impl Fn(&NodeId) -> Option<NodeState>,
+) -> Result<&'a T, NoNode> {
+    let usable = |entry: &&T| matches!(look(id(entry)), Some(NodeState::Joining | NodeState::Up));
+    proposed.iter().find(usable).ok_or_else(|| {
+        let word = |entry: &T| match look(id(entry)) {
+            None => format!("{} is not enrolled", id(entry)),
+            Some(state) => format!("{} is {}", id(entry), state.as_str()),
+        };
+        NoNode(proposed.iter().map(word).collect::<Vec<_>>().join(", "))
+    })
+}
+
+/// The base URL of a node's HTTP API, from what its heartbeat says.
+///
+/// SRS reports the address it is bound to. A wildcard says nothing, so then the address it reports for itself counts (`SRS_DEVICE_IP`).
+#[must_use]
+pub fn api_url(info: &NodeInfo) -> Option<String> {
+    let endpoint = info.endpoints.get("api")?.first()?;
+    let (host, port) = match endpoint.parse::<u16>() {
+        Ok(port) => (None, port),
+        Err(_) => {
+            let bound: SocketAddr = endpoint.parse().ok()?;
+            (Some(bound.ip()).filter(|ip| !ip.is_unspecified()), bound.port())
+        }
+    };
+    let host = host.or_else(|| info.ip.parse::<IpAddr>().ok())?;
+    (port != 0).then(|| format!("http://{}", SocketAddr::new(host, port)))
+}
+
+/// How a version of SRS is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VersionVerdict {
+    /// Nothing known against it.
+    Fine,
+    /// It works, with known faults.
+    Warn,
+    /// It is not served: too old, or a major nobody has tried.
+    Refuse,
+}
+
+/// What is known of a version, with a line per fault for the operator.
+#[must_use]
+pub fn version(text: &str) -> (VersionVerdict, Vec<String>) {
+    let mut numbers = text.split('.').map(|part| part.parse::<u32>().ok());
+    let (Some(Some(major)), _, Some(Some(revision))) = (numbers.next(), numbers.next(), numbers.next()) else {
+        // Heartbeats without `summaries on` carry no version.
+        return (VersionVerdict::Warn, vec!["version unknown: set `summaries on` in SRS's heartbeat".to_owned()]);
+    };
+    let known = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    match (major, revision) {
+        (5, revision) if revision < OLDEST_5 => (VersionVerdict::Refuse, known(&["older than 5.0.200"])),
+        (5..=7, _) => (
+            VersionVerdict::Warn,
+            known(&[
+                "WHIP takes the stream's name before it asks, and a refused WHIP can go live until it is kicked",
+                "WHIP and WHEP failures close the connection without an answer (#4502, fixed in 7.0.121)",
+            ]),
+        ),
+        _ => (VersionVerdict::Refuse, vec![format!("SRS {major} is not known to work")]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::ServiceId;
+
+    fn info(api: &str, ip: &str) -> NodeInfo {
+        NodeInfo {
+            id: NodeId::parse("n1").unwrap(),
+            service: ServiceId::parse("s1").unwrap(),
+            version: "5.0.216".into(),
+            ip: ip.into(),
+            endpoints: [("api".to_owned(), vec![api.to_owned()])].into(),
+            cpu: 0.0,
+            memory_kib: 0,
+            uptime_s: 10,
+            seen_at_ms: 100_000,
+        }
+    }
+
+    #[test]
+    fn silence_for_three_beats_is_down() {
+        let node = info("1985", "");
+        assert_eq!(state(None, 0), NodeState::Joining);
+        assert_eq!(state(Some(&node), 114_999), NodeState::Up);
+        assert_eq!(state(Some(&node), 115_000), NodeState::Down);
+        assert_eq!(state(Some(&node), 1), NodeState::Up, "a clock that is behind");
+    }
+
+    #[test]
+    fn the_api_is_where_it_is_bound_else_where_the_node_says_it_is() {
+        assert_eq!(api_url(&info("127.0.0.1:21985", "192.0.2.2")).as_deref(), Some("http://127.0.0.1:21985"));
+        assert_eq!(api_url(&info("1985", "192.0.2.2")).as_deref(), Some("http://192.0.2.2:1985"));
+        assert_eq!(api_url(&info("0.0.0.0:1985", "192.0.2.2")).as_deref(), Some("http://192.0.2.2:1985"));
+        assert_eq!(api_url(&info("[::]:1985", "2001:db8::1")).as_deref(), Some("http://[2001:db8::1]:1985"));
+        for (api, ip) in [("1985", ""), ("x", "192.0.2.2"), ("0", "192.0.2.2"), ("evil/..:1", "192.0.2.2")] {
+            assert_eq!(api_url(&info(api, ip)), None, "{api} {ip}");
+        }
+    }
+
+    #[test]
+    fn a_late_beat_of_the_old_run_is_not_a_restart() {
+        let known = NodeInfo { uptime_s: 3, ..info("1985", "") };
+        assert!(!is_later_run(&known, &NodeInfo { uptime_s: 500, seen_at_ms: 100_500, ..info("1985", "") }));
+        assert!(is_later_run(&known, &NodeInfo { uptime_s: 1, seen_at_ms: 130_000, ..info("1985", "") }));
+        assert!(is_later_run(&known, &NodeInfo { uptime_s: 0, seen_at_ms: 130_000, ..info("1985", "") }));
+    }
+
+    #[test]
+    fn the_first_usable_proposal_wins_and_a_refusal_names_them_all() {
+        let ids = ["a", "b", "c"].map(|n| NodeId::parse(n).unwrap());
+        let look = |node: &NodeId| match node.as_str() {
+            "b" => Some(NodeState::Down),
+            "c" => Some(NodeState::Up),
+            _ => None,
+        };
+        assert_eq!(pick(&ids, |n| n, look).unwrap().as_str(), "c");
+        assert_eq!(pick(&ids[..2], |n| n, look), Err(NoNode("a is not enrolled, b is down".to_owned())));
+    }
+
+    #[test]
+    fn versions_are_taken_warned_of_or_refused() {
+        assert_eq!(version("5.0.216").0, VersionVerdict::Warn);
+        assert_eq!(version("5.0.100").0, VersionVerdict::Refuse);
+        assert_eq!(version("9.0.1").0, VersionVerdict::Refuse);
+        assert_eq!(version("").0, VersionVerdict::Warn);
+    }
+}

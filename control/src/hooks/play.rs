@@ -1,0 +1,142 @@
+//! `on_play`: at the stream's home only; with a ticket, or a token where the stream is private. Answered from Redis; Postgres on a miss.
+
+use super::publish::new_session;
+use crate::{
+    admission,
+    app::State,
+    domain::{
+        claims::Owner,
+        hooks::{Presented, Refusal, bound_to, presented, ticket_fits},
+    },
+    secrets::Secrets,
+    sessions::{Known, Opened, live},
+    store::pg::claims::{self, time_of},
+};
+use kit::{clock, kv::Cmd};
+use proto::{
+    StreamId, UserId,
+    fleet::{Placement, StreamCache},
+    internal::Credential,
+    keys,
+    session::{Role, Session},
+    srs::hook::Hook,
+    stream::Visibility,
+    ticket::{Scope, Ticket},
+};
+
+/// What must be known to let a viewer in.
+struct Facts {
+    owner: UserId,
+    visibility: Visibility,
+    placement: Placement,
+    /// The session of the ticket, if it was met before.
+    met: Option<Known>,
+}
+
+/// Decides.
+///
+/// # Errors
+/// Why SRS is to refuse.
+pub async fn decide(state: &State, hook: &Hook, from: &Owner, stream: &StreamId) -> Result<(), Refusal> {
+    let secrets = state.secrets().map_err(|_| Refusal::Away)?;
+    match presented(hook.param(), hook.protocol())? {
+        Presented::Ticket(text) => ticket(state, &secrets, hook, from, stream, text).await,
+        Presented::Token(text) => direct(state, &secrets, hook, from, stream, Some(text)).await,
+        // A stream key is a right to publish; it opens nothing here.
+        Presented::Key(_) | Presented::Nothing => direct(state, &secrets, hook, from, stream, None).await,
+    }
+}
+
+async fn ticket(
+    state: &State,
+    secrets: &Secrets,
+    hook: &Hook,
+    from: &Owner,
+    stream: &StreamId,
+    text: &str,
+) -> Result<(), Refusal> {
+    let scope = Scope { node: &from.node, service: &from.service, stream };
+    let ticket = Ticket::open(text, &secrets.keyring, scope)?;
+    let facts = facts(state, stream, Some(&ticket)).await?;
+    let met = facts.met.as_ref().map(|known| &known.session.client_id);
+    bound_to(met, &from.client)?;
+    ticket_fits(&ticket, Role::Play, hook.param(), clock::unix(), met.is_some())?;
+    at_home(&facts.placement, from)?;
+    let mut session = session(hook, from, stream, &facts.placement);
+    session.id = ticket.session;
+    session.protocol = ticket.protocol;
+    session.edge = Some(ticket.edge);
+    session.ip = ticket.client;
+    open(state, Known { session, owner: Some(facts.owner), credential: None }).await
+}
+
+async fn direct(
+    state: &State,
+    secrets: &Secrets,
+    hook: &Hook,
+    from: &Owner,
+    stream: &StreamId,
+    token: Option<&str>,
+) -> Result<(), Refusal> {
+    let facts = facts(state, stream, None).await?;
+    at_home(&facts.placement, from)?;
+    let session = session(hook, from, stream, &facts.placement);
+    let mut credential: Option<Credential> = None;
+    if facts.visibility == Visibility::Private {
+        let text = token.ok_or(Refusal::Private)?;
+        let checked = admission::token(state, secrets, text, stream, Role::Play, hook.address(), session.id).await?;
+        credential = Some(checked);
+    }
+    open(state, Known { session, owner: Some(facts.owner), credential }).await
+}
+
+fn at_home(placement: &Placement, from: &Owner) -> Result<(), Refusal> {
+    if placement.node == from.node && placement.service == from.service { Ok(()) } else { Err(Refusal::NotHome) }
+}
+
+fn session(hook: &Hook, from: &Owner, stream: &StreamId, placement: &Placement) -> Session {
+    Session {
+        id: new_session(),
+        stream: stream.clone(),
+        role: Role::Play,
+        protocol: hook.protocol(),
+        node: from.node.clone(),
+        service: from.service.clone(),
+        client_id: from.client.clone(),
+        edge: None,
+        ip: hook.address(),
+        epoch: placement.epoch,
+        broadcast: None,
+        opened_at: time_of(clock::unix_ms()),
+        closed_at: None,
+        reason: None,
+    }
+}
+
+async fn open(state: &State, known: Known) -> Result<(), Refusal> {
+    match live::opened(state, known).await {
+        Opened::Open | Opened::Again => Ok(()),
+        Opened::OtherClient => Err(Refusal::TicketReplayed),
+    }
+}
+
+/// One round trip to Redis; what it does not know is asked of Postgres and put there.
+async fn facts(state: &State, stream: &StreamId, ticket: Option<&Ticket>) -> Result<Facts, Refusal> {
+    let mut commands = vec![Cmd::get(&keys::placement(stream)), Cmd::get(&keys::stream(stream))];
+    commands.extend(ticket.map(|ticket| Cmd::get(&keys::session(&ticket.session))));
+    let mut replies = state.kv.run(commands).await.unwrap_or_default().into_iter();
+    let placement: Option<Placement> = replies.next().and_then(|reply| reply.json().ok().flatten());
+    let cache: Option<StreamCache> = replies.next().and_then(|reply| reply.json().ok().flatten());
+    let met: Option<Known> = replies.next().and_then(|reply| reply.json().ok().flatten());
+    if let (Some(placement), Some(cache)) = (placement, cache) {
+        return Ok(Facts { owner: cache.owner, visibility: cache.visibility, placement, met });
+    }
+    let present = claims::of_stream(&state.pg, stream).await?.ok_or(Refusal::NoStream)?;
+    let cache = StreamCache { visibility: present.visibility, owner: present.owner };
+    admission::remember_stream(state, stream, &cache).await;
+    let held = present.live.ok_or(Refusal::NotLive)?;
+    if state.kv.one(live::place(&held.placement())).await.is_err() {
+        state.metrics.redis_skipped("placement");
+    }
+    Ok(Facts { owner: present.owner, visibility: present.visibility, placement: held.placement(), met })
+}

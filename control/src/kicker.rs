@@ -1,0 +1,124 @@
+//! Carries out kicks: those written down, by whichever control node takes them first, and those that a takeover waits for.
+
+use crate::{
+    app::State,
+    domain::claims::Owner,
+    metrics::media::MediaMetrics,
+    srs::{Kicked, SrsError},
+    store::pg::kicks,
+};
+use kit::pg::PgError;
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// Kicks taken at once.
+const BATCH: i64 = 32;
+/// After a refused WHIP SRS still holds the session while it reads our answer; kicked before that, it would end a session that it is about to
+/// refuse. In milliseconds.
+pub const AFTER_REFUSAL_MS: i64 = 200;
+/// Kicks remembered while Postgres is away.
+const UNWRITTEN_MAX: usize = 1024;
+
+/// Wakes the job that carries out kicks, and remembers what could not be written down.
+#[derive(Debug)]
+pub struct Kicker {
+    wake: Notify,
+    unwritten: Mutex<VecDeque<Owner>>,
+    metrics: MediaMetrics,
+}
+
+impl Kicker {
+    /// Nothing owed.
+    #[must_use]
+    pub fn new(metrics: MediaMetrics) -> Self {
+        Self { wake: Notify::new(), unwritten: Mutex::default(), metrics }
+    }
+
+    /// Kicks were written down.
+    pub fn owed(&self, count: usize) {
+        for _ in 0..count {
+            self.metrics.kick("owed");
+        }
+        self.wake.notify_one();
+    }
+
+    /// Waits until kicks are owed.
+    pub async fn wait(&self) {
+        self.wake.notified().await;
+    }
+
+    /// A kick could not be written down; it is done from memory, the oldest forgotten first.
+    fn remember(&self, client: Owner) {
+        let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
+        if unwritten.len() >= UNWRITTEN_MAX {
+            unwritten.pop_front();
+            self.metrics.kick("given_up");
+        }
+        unwritten.push_back(client);
+    }
+
+    fn take_unwritten(&self) -> Vec<Owner> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+    }
+}
+
+/// Writes down that a refused client must be kicked. Call it before the refusal is answered.
+pub async fn owe_refused(state: &State, client: &Owner) {
+    if let Err(error) = kicks::owe(&state.pg, std::slice::from_ref(client), "refused", AFTER_REFUSAL_MS).await {
+        tracing::warn!(%error, node = %client.node, "a kick could not be written down; it is done from memory");
+        state.kicker.remember(client.clone());
+    }
+    state.kicker.owed(1);
+}
+
+/// Kicks a client now, for a takeover that waits for it; what fails stays written down and is tried again.
+pub async fn now(state: &State, client: &Owner) {
+    state.media.kick("owed");
+    if kick(state, client).await
+        && let Err(error) = kicks::done_client(&state.pg, client).await
+    {
+        tracing::warn!(%error, "a kick that was done could not be struck out; it is tried again");
+    }
+}
+
+/// Carries out what is due. How many were due.
+///
+/// # Errors
+/// [`PgError`].
+pub async fn run_once(state: &State) -> Result<usize, PgError> {
+    for client in state.kicker.take_unwritten() {
+        if !kick(state, &client).await {
+            state.kicker.remember(client);
+        }
+    }
+    let due = kicks::due(&state.pg, BATCH).await?;
+    let tries = due.iter().map(|owed| async { kick(state, &owed.client).await.then_some(owed.id) });
+    let done: Vec<i64> = futures_util::future::join_all(tries).await.into_iter().flatten().collect();
+    if !done.is_empty() {
+        kicks::done(&state.pg, &done).await?;
+    }
+    Ok(due.len())
+}
+
+/// True when the client is gone for good.
+async fn kick(state: &State, client: &Owner) -> bool {
+    let Some(api) = state.nodes.api(&client.node) else { return false };
+    match state.srs.kick(&api, &client.service, &client.client).await {
+        Ok(Kicked::Ended | Kicked::Unknown) | Err(SrsError::OtherRun | SrsError::Gone) => {
+            state.media.kick("done");
+            true
+        }
+        Err(error @ SrsError::Away(_)) => {
+            tracing::debug!(%error, node = %client.node, "a kick failed; it is tried again");
+            state.media.kick("failed");
+            false
+        }
+    }
+}
+
+/// How often due kicks are looked for without being woken.
+pub const EVERY: Duration = Duration::from_secs(1);

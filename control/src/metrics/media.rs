@@ -1,0 +1,142 @@
+//! What is counted of hooks, claims, kicks, events and jobs.
+
+use crate::domain::hooks::Refusal;
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
+};
+use proto::srs::hook::Action;
+use std::time::Duration;
+
+/// Upper bounds of the hook histogram, in seconds; 5 ms is the bound wanted of p99.
+const SECONDS: [f64; 10] = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.1, 0.5, 5.0];
+
+/// How a hook was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// SRS was told yes.
+    Accepted,
+    /// It was the end of something that was not (or no longer) known: nothing was changed.
+    Nothing,
+    /// SRS was told no.
+    Refused(Refusal),
+}
+
+impl Answered {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Nothing => "nothing",
+            Self::Refused(refusal) => refusal.as_str(),
+        }
+    }
+}
+
+/// The counters; clones share them.
+#[derive(Debug, Clone)]
+pub struct MediaMetrics {
+    hooks: IntCounterVec,
+    hook_seconds: HistogramVec,
+    claims: IntCounterVec,
+    kicks: IntCounterVec,
+    strangers: IntCounterVec,
+    tokens_unchecked: IntCounter,
+    listeners: IntGauge,
+    events: IntCounterVec,
+    jobs: IntGaugeVec,
+    rebuilds: IntCounter,
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: Result<C, prometheus::Error>) -> C {
+    let metric = metric.expect("names and labels here are well formed");
+    registry.register(Box::new(metric.clone())).expect("names here are unique");
+    metric
+}
+
+impl MediaMetrics {
+    /// Registers everything.
+    ///
+    /// # Panics
+    /// Only if two metrics had one name.
+    #[must_use]
+    pub fn new(registry: &Registry) -> Self {
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            register(registry, IntCounterVec::new(Opts::new(format!("keystone_control_{name}"), help), labels))
+        };
+        let counter = |name: &str, help: &str| register(registry, IntCounter::new(format!("keystone_control_{name}"), help));
+        let histogram = HistogramOpts::new("keystone_control_hook_seconds", "Time to decide a hook.").buckets(SECONDS.to_vec());
+        Self {
+            hooks: counters("hooks_total", "Hooks of media nodes by action and verdict.", &["action", "verdict"]),
+            hook_seconds: register(registry, HistogramVec::new(histogram, &["action"])),
+            claims: counters("claims_total", "Publisher claims by what became of them.", &["outcome"]),
+            kicks: counters("kicks_total", "Kicks owed to media nodes: owed, done, failed, given up.", &["what"]),
+            strangers: counters("strangers_total", "Calls of media nodes' hooks by somebody who is none.", &["what"]),
+            tokens_unchecked: counter("tokens_by_database_total", "Tokens checked in Postgres because Redis was away."),
+            listeners: register(registry, IntGauge::new("keystone_control_event_listeners", "Open event streams.")),
+            events: counters("events_total", "Events heard, and event streams cut because their reader was slow.", &["what"]),
+            jobs: register(
+                registry,
+                IntGaugeVec::new(
+                    Opts::new("keystone_control_job_last_run_seconds", "Unix time at which a job last ended well here."),
+                    &["job"],
+                ),
+            ),
+            rebuilds: counter("redis_rebuilds_total", "Times this process filled an empty Redis again."),
+        }
+    }
+
+    /// A hook was answered.
+    pub fn hook(&self, action: Action, answered: Answered, took: Duration) {
+        self.hooks.with_label_values(&[action.as_str(), answered.word()]).inc();
+        self.hook_seconds.with_label_values(&[action.as_str()]).observe(took.as_secs_f64());
+    }
+
+    /// A body was no hook at all.
+    pub fn hook_unread(&self) {
+        self.hooks.with_label_values(&["unread", Refusal::Malformed.as_str()]).inc();
+    }
+
+    /// A claim was `reserved`, `confirmed`, `direct`, `taken_over`, `busy`, `released`, `expired`, `ended`, `lost` or `reconciled`.
+    pub fn claim(&self, outcome: &'static str) {
+        self.claims.with_label_values(&[outcome]).inc();
+    }
+
+    /// Several at once.
+    pub fn claims(&self, outcome: &'static str, count: usize) {
+        self.claims.with_label_values(&[outcome]).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    /// A kick was `owed`, `done`, `failed` or `given_up`.
+    pub fn kick(&self, what: &'static str) {
+        self.kicks.with_label_values(&[what]).inc();
+    }
+
+    /// Somebody without the node's secret (`secret`), or a node under another's name (`name`), called a hook.
+    pub fn stranger(&self, what: &'static str) {
+        self.strangers.with_label_values(&[what]).inc();
+    }
+
+    /// A token was checked in Postgres because Redis was away.
+    pub fn token_by_database(&self) {
+        self.tokens_unchecked.inc();
+    }
+
+    /// An event stream opened (1) or closed (-1).
+    pub fn listeners(&self, by: i64) {
+        self.listeners.add(by);
+    }
+
+    /// An event was `heard`, or an event stream was cut because its reader was `slow`.
+    pub fn event(&self, what: &'static str) {
+        self.events.with_label_values(&[what]).inc();
+    }
+
+    /// A job ended well.
+    pub fn job_ran(&self, job: &'static str, now_unix: u64) {
+        self.jobs.with_label_values(&[job]).set(i64::try_from(now_unix).unwrap_or(i64::MAX));
+    }
+
+    /// An empty Redis was filled.
+    pub fn rebuilt(&self) {
+        self.rebuilds.inc();
+    }
+}

@@ -1,0 +1,182 @@
+//! What follows when a publisher or viewer comes or goes: placement, session table and news in Redis, kicks at SRS.
+//!
+//! Postgres has decided before anything here runs. What Redis does not take is counted and made good by the reconciliation, so a failure here
+//! is no failure of the caller.
+
+use super::{Known, Opened, redis::tell};
+use crate::{
+    app::State,
+    domain::{claims::Owner, sessions::Filter},
+    store::pg::{
+        claims::{self, Ended, Held, Which},
+        kicks,
+    },
+};
+use kit::{
+    kv::{Cmd, KvError},
+    pg::PgError,
+};
+use proto::{
+    SessionId, StreamId,
+    event::Event,
+    fleet::Placement,
+    internal::Credential,
+    keys,
+    session::{EndReason, Role},
+};
+use std::time::Duration;
+
+/// How long a placement is kept unless it is renewed, which the reconciliation does every few seconds: a lost deletion heals by itself.
+const PLACEMENT_TTL: Duration = Duration::from_secs(600);
+/// Sessions looked through when a right is withdrawn.
+const SESSIONS_MAX: usize = 100_000;
+
+/// Writes a placement unless a newer one is there.
+const PLACE: &str = "
+local was = redis.call('GET', KEYS[1])
+if was then
+  local ok, it = pcall(cjson.decode, was)
+  if ok and tonumber(it.epoch) > tonumber(ARGV[2]) then return 0 end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
+return 1";
+
+/// Removes a placement unless a newer one is there.
+const UNPLACE: &str = "
+local was = redis.call('GET', KEYS[1])
+if was then
+  local ok, it = pcall(cjson.decode, was)
+  if ok and tonumber(it.epoch) > tonumber(ARGV[1]) then return 0 end
+end
+return redis.call('DEL', KEYS[1])";
+
+/// The command that makes a placement known.
+#[must_use]
+pub fn place(placement: &Placement) -> Cmd {
+    Cmd::eval(PLACE, &keys::placement(&placement.stream))
+        .arg(serde_json::to_vec(placement).unwrap_or_default())
+        .num(placement.epoch)
+        .num(PLACEMENT_TTL.as_millis())
+}
+
+fn unplace(stream: &StreamId, epoch: u64) -> Cmd {
+    Cmd::eval(UNPLACE, &keys::placement(stream)).num(epoch)
+}
+
+fn skipped<T>(state: &State, what: &'static str, outcome: Result<T, KvError>) -> Option<T> {
+    match outcome {
+        Ok(value) => Some(value),
+        Err(error) => {
+            if error != KvError::Away {
+                tracing::error!(%error, what, "Redis did not take what was decided");
+            }
+            state.metrics.redis_skipped(what);
+            None
+        }
+    }
+}
+
+/// A publisher was confirmed.
+pub async fn published(state: &State, held: &Held) {
+    let placement = held.placement();
+    let live = Event::StreamLive { placement: placement.clone(), owner: held.owner };
+    let known = Known { session: held.session(), owner: held.owner, credential: Some(held.credential.clone()) };
+    let (placed, opened) =
+        tokio::join!(state.kv.run(vec![place(&placement), tell(&live)]), state.sessions.open(known));
+    skipped(state, "placement", placed);
+    skipped(state, "session", opened);
+    tracing::info!(stream = %held.stream, node = %held.from.node, epoch = held.epoch, session = %held.session,
+        protocol = held.protocol.as_str(), "stream is live");
+}
+
+/// A publisher is gone.
+pub async fn ended(state: &State, ended: &Ended, reason: EndReason) {
+    if !ended.live {
+        return;
+    }
+    let told =
+        Event::StreamEnded { stream: ended.stream.clone(), epoch: ended.epoch, owner: Some(ended.owner), reason };
+    let commands = vec![unplace(&ended.stream, ended.epoch), tell(&told)];
+    let (unplaced, closed) = tokio::join!(state.kv.run(commands), state.sessions.close(ended.session, reason));
+    skipped(state, "placement", unplaced);
+    skipped(state, "session", closed);
+    tracing::info!(stream = %ended.stream, node = %ended.node, epoch = ended.epoch, session = %ended.session,
+        ?reason, "stream has ended");
+}
+
+/// A viewer was let in. Without Redis nothing is known of its session, so a replayed ticket is not seen either.
+pub async fn opened(state: &State, known: Known) -> Opened {
+    let opened = state.sessions.open(known).await;
+    skipped(state, "session", opened).unwrap_or(Opened::Open)
+}
+
+/// The session of a connection is over. True if there was one.
+pub async fn closed(state: &State, client: &Owner, reason: EndReason) -> bool {
+    let found = state.sessions.of_client(client.node.clone(), client.service.clone(), client.client.clone()).await;
+    let Some(Some(id)) = skipped(state, "session", found) else { return false };
+    skipped(state, "session", state.sessions.close(id, reason).await).flatten().is_some()
+}
+
+/// Whose sessions [`end_by`] ends.
+#[derive(Debug, Clone)]
+pub enum By {
+    /// One.
+    Session(SessionId),
+    /// A stream's publisher and viewers: it was deleted.
+    Stream(StreamId),
+    /// Those a key or token let in: it was revoked. Viewers that an edge admitted are that edge's to end: only it knows their token.
+    Credential(StreamId, Credential),
+}
+
+/// Ends sessions for good: frees claims, writes down the kicks, closes the sessions, tells everybody, and has the kicks carried out.
+///
+/// # Errors
+/// [`PgError`] when the kicks could not be written down; nothing was ended then.
+pub async fn end_by(state: &State, by: &By, reason: EndReason) -> Result<usize, PgError> {
+    let viewers = viewers_of(state, by).await;
+    let which = match by {
+        By::Session(id) => Which::Session(*id),
+        By::Stream(stream) => Which::Stream(stream),
+        By::Credential(_, credential) => Which::Credential(credential),
+    };
+    let publishers = claims::end(&state.pg, which, reason).await?;
+    let owners: Vec<Owner> = viewers.iter().map(connection).collect();
+    if !owners.is_empty() {
+        kicks::owe(&state.pg, &owners, claims::reason_word(reason), 0).await?;
+    }
+    for publisher in &publishers {
+        ended(state, publisher, reason).await;
+    }
+    for viewer in &viewers {
+        skipped(state, "session", state.sessions.close(viewer.session.id, reason).await);
+    }
+    let count = publishers.iter().filter(|p| p.live).count().saturating_add(viewers.len());
+    if count > 0 {
+        state.kicker.owed(count);
+    }
+    Ok(count)
+}
+
+fn connection(known: &Known) -> Owner {
+    let session = &known.session;
+    Owner { node: session.node.clone(), service: session.service.clone(), client: session.client_id.clone() }
+}
+
+async fn viewers_of(state: &State, by: &By) -> Vec<Known> {
+    let open = |known: &Known| known.session.role == Role::Play && known.session.closed_at.is_none();
+    match by {
+        By::Session(id) => {
+            let found = skipped(state, "session", state.sessions.get(*id).await).flatten();
+            found.into_iter().filter(open).collect()
+        }
+        By::Stream(stream) | By::Credential(stream, _) => {
+            let filter = Filter { streams: Some(vec![stream.clone()]), role: Some(Role::Play) };
+            let mut found =
+                skipped(state, "session", state.sessions.list(filter, None, SESSIONS_MAX).await).unwrap_or_default();
+            if let By::Credential(_, credential) = by {
+                found.retain(|known| known.credential.as_ref() == Some(credential));
+            }
+            found
+        }
+    }
+}
