@@ -14,6 +14,5 @@ pub(crate) mod query;
 pub(crate) mod sessions;
 pub(crate) mod srs_form;
 pub(crate) mod srs_json;
-pub(crate) mod trickle;
 pub(crate) mod whep;
 pub(crate) mod whip;

@@ -1,7 +1,7 @@
 //! What WHIP and WHEP endpoints share: from offer to 201, `OPTIONS`, and 405.
 
 use super::{
-    extract::{self, BODY_BYTES_MAX},
+    extract,
     headers::{self, FRAGMENT, SDP},
     ice_server::{ICE_SERVERS, IceServer},
 };
@@ -10,7 +10,7 @@ use crate::{
     front::{OpenRequest, Opened},
 };
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
-use proto::{StreamId, session::Role};
+use proto::{StreamId, session::Role, wire::sdp::BODY_BYTES_MAX};
 
 /// What a POST asks for, whichever URL it came by.
 pub(crate) struct Asked {

@@ -10,10 +10,6 @@ use futures_util::StreamExt as _;
 use proto::StreamId;
 use std::{net::IpAddr, time::Duration};
 
-/// Largest offer that is read, in bytes; browsers write under 10 KiB.
-pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
-/// Largest trickle fragment that is read, in bytes.
-pub(crate) const FRAGMENT_BYTES_MAX: usize = 16 * 1024;
 /// How long a client may take to send a body. Clients wait 8 s for an answer at least, and the node needs its share.
 pub(crate) const BODY_WITHIN: Duration = Duration::from_secs(3);
 /// How much of a body that is too large is read and dropped before it is refused, in bytes: closing while the client still sends would lose

@@ -1,14 +1,15 @@
 //! `/rtc/v1/sessions/{handle}`: session URLs of WHIP and WHEP. The handle is the capability; a Bearer sent along is checked all the same.
 
 use super::{
-    endpoint,
-    extract::{self, FRAGMENT_BYTES_MAX},
+    endpoint, extract,
     headers::{self, FRAGMENT, Precondition},
-    trickle::Fragment,
 };
 use crate::{ApiError, Front, front::LimitedOp};
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
-use proto::ticket::ufrag_hash;
+use proto::{
+    ticket::ufrag_hash,
+    wire::sdp::{FRAGMENT_BYTES_MAX, TrickleFragment},
+};
 
 /// Methods of a session URL.
 pub(crate) const ALLOW: &str = "GET, HEAD, PATCH, DELETE, OPTIONS";
@@ -34,8 +35,8 @@ pub(crate) async fn patch(
     let session = front.session(&path, extract::bearer(&req)?.as_deref()).await?;
     extract::require_type(&req, FRAGMENT)?;
     let body = extract::body(&req, body, FRAGMENT_BYTES_MAX).await?;
-    let fragment = Fragment::parse(&body).map_err(|why| ApiError::Fragment(why.to_string()))?;
-    if fragment.ufrag.is_some_and(|ufrag| ufrag_hash(ufrag) != session.handle.client_ufrag_hash) {
+    let fragment = TrickleFragment::parse(&body).map_err(|why| ApiError::Fragment(why.to_string()))?;
+    if fragment.ufrag().is_some_and(|ufrag| ufrag_hash(ufrag) != session.handle.client_ufrag_hash) {
         return Err(ApiError::IceRestart);
     }
     let tags = req.headers().get_all(header::IF_MATCH).filter_map(|value| value.to_str().ok());

@@ -6,13 +6,13 @@
 
 use super::{
     endpoint::{self, Asked},
-    extract::{self, BODY_BYTES_MAX},
+    extract,
     query::{SrsQuery, StreamUrl},
     srs_form,
 };
 use crate::{ApiError, Front, front::Opened};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, http::header, web};
-use proto::session::Role;
+use proto::{session::Role, wire::sdp::BODY_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
