@@ -47,6 +47,9 @@ use self::shared::{Certificate, Identity, Node, Shared};
 
 pub use self::shared::Endpoints;
 
+/// A WebRTC session without packets ends after this, as at SRS.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// UDP socket buffers asked of the kernel, bytes.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
@@ -186,6 +189,15 @@ pub async fn run(config: DevNodeConfig, shutdown: impl Future<Output = ()>) -> R
 /// # Errors
 /// `Bind`: an address is taken or not ours. `Http`, `Certificate`: the crypto library failed.
 pub async fn start(config: DevNodeConfig) -> Result<DevNode, DevNodeError> {
+    start_with_timeout(config, SESSION_TIMEOUT).await
+}
+
+/// As [`start`], with another time after which a silent WebRTC session ends and a refused publisher's name is free
+/// again; SRS calls it `stun_timeout` and takes 30 s, tests take less.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with_timeout(config: DevNodeConfig, session_timeout: Duration) -> Result<DevNode, DevNodeError> {
     let api = bind_tcp("api", config.listen_api).await?;
     let http = bind_tcp("http", config.listen_http).await?;
     let rtmp = bind_tcp("rtmp", config.listen_rtmp).await?;
@@ -206,6 +218,7 @@ pub async fn start(config: DevNodeConfig) -> Result<DevNode, DevNodeError> {
         identity,
         endpoints,
         started: Instant::now(),
+        session_timeout,
         hooks,
         sfu,
         hls: hls::HlsStore::default(),

@@ -217,3 +217,60 @@ async fn heartbeats_and_versions_have_the_shape_of_srs() {
     assert!(fixture.iter().all(|name| summary["system"].get(name).is_some()), "{summary}");
     eventually("uptime", || async { api(&node, "/api/v1/summaries").await["data"]["ok"].as_bool() }).await;
 }
+
+#[tokio::test]
+async fn silent_sessions_and_refused_names_end_by_themselves() {
+    need("ffmpeg");
+    let hooks = HookServer::start(|body| if body["param"].to_string().contains("bad") { "1" } else { "0" }).await;
+    let mut config = DevNodeConfig::local("node-a");
+    config.hook_url = Some(hooks.url.clone());
+    let node = devnode::start_with_timeout(config, std::time::Duration::from_secs(1)).await.unwrap();
+    let offer = include_str!("devnode_support/offer.sdp");
+    let post = |role: &str, stream: &str, more: &str, offer: String| {
+        reqwest::Client::new().post(url(&node, role, stream, more)).body(offer).send()
+    };
+    // Answered and never heard of again; refused; and one that loses its power in the middle.
+    let sender = offer.replace("a=recvonly", "a=sendonly");
+    assert_eq!(post("whip", "never", "", sender.clone()).await.unwrap().status(), 201);
+    assert_eq!(post("whep", "never", "", offer.to_owned()).await.unwrap().status(), 201);
+    assert!(post("whip", "bad", "&token=bad", sender).await.is_err());
+    let publisher = publish(&node, "power").await.unwrap();
+    publisher.until(PATIENCE, |stats| stats.frames_video >= 5).await.unwrap();
+    publisher.abandon();
+    for (action, stream) in
+        [("on_unpublish", "never"), ("on_stop", "never"), ("on_unpublish", "bad"), ("on_unpublish", "power")]
+    {
+        hooks.until(stream, |body| body["action"] == action && body["stream"] == stream).await;
+    }
+    assert_eq!(api(&node, "/api/v1/streams").await["streams"], serde_json::json!([]));
+    let asked = |stream: &str| hooks.bodies().iter().filter(|body| body["stream"] == stream).count();
+    assert_eq!((asked("never"), asked("bad"), asked("power")), (4, 2, 2), "no end is told twice");
+}
+
+#[tokio::test]
+async fn http_oddities_are_those_of_srs() {
+    let node = node(None).await;
+    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    // Without its last slash a path is redirected; an unknown one lists the root; paging is at least ten.
+    let moved = http.post(format!("{}/rtc/v1/whip?app=live&stream=s", node.api_url())).send().await.unwrap();
+    assert_eq!(
+        (moved.status().as_u16(), moved.headers()["location"].as_bytes()),
+        (302, &b"/rtc/v1/whip/?app=live&stream=s"[..])
+    );
+    assert_eq!(api(&node, "/nothing/here").await["code"], 0);
+    assert_eq!(api(&node, "/api/v1/clients/nope").await["code"], 2049);
+    assert_eq!(api(&node, "/api/v1/streams/vid-nope").await["code"], 2048);
+    let preflight = http.request(reqwest::Method::OPTIONS, format!("{}/rtc/v1/whip/", node.api_url()));
+    let preflight = preflight.header("origin", "http://a").send().await.unwrap();
+    assert_eq!(
+        (preflight.status().as_u16(), preflight.headers()["access-control-allow-origin"].as_bytes()),
+        (200, &b"*"[..])
+    );
+    let plain = http.get(format!("{}/api/v1/versions", node.api_url())).send().await.unwrap();
+    assert!(!plain.headers().contains_key("access-control-allow-origin"));
+    assert!(plain.headers()["connection"].to_str().unwrap().eq_ignore_ascii_case("close"));
+    let gone = http.get(format!("{}/live/none.m3u8", node.http_url())).send().await.unwrap();
+    assert_eq!(gone.status(), 404);
+    let big = http.post(url(&node, "whip", "s", "")).body(vec![b'x'; 200_000]).send().await;
+    assert!(big.is_err(), "an offer over the limit gets no word");
+}

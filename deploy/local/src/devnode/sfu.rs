@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::fanout::{Fanout, Frame, Track};
 use super::offer::Role;
 use super::peer::{Peer, frame_of, local_ufrag};
-use super::shared::{Node, SESSION_TIMEOUT};
+use super::shared::Node;
 
 /// Commands waiting; RTMP publishers wait when it is full.
 pub(crate) const COMMANDS_MAX: usize = 512;
@@ -215,7 +215,7 @@ impl Sfu {
             self.peers.iter().filter(|(_, peer)| peer.deadline <= now).map(|(id, _)| id.clone()).collect();
         for client_id in due {
             let Some(peer) = self.peers.get_mut(&client_id) else { continue };
-            if now.duration_since(peer.last_packet) >= SESSION_TIMEOUT {
+            if now.duration_since(peer.last_packet) >= self.node.session_timeout {
                 tracing::info!(client.id = %client_id, "session timed out");
                 peer.rtc.disconnect();
             } else if let Err(error) = peer.rtc.handle_input(Input::Timeout(now)) {
@@ -230,6 +230,7 @@ impl Sfu {
     fn drain(&mut self, client_id: &str) {
         let Some(peer) = self.peers.get_mut(client_id) else { return };
         let events = peer.drain(&self.socket);
+        peer.deadline = peer.deadline.min(peer.last_packet + self.node.session_timeout);
         self.events.extend(events.into_iter().map(|event| (client_id.to_owned(), event)));
     }
 

@@ -16,9 +16,6 @@ use super::sfu::Command;
 /// Reported as SRS's version: 5.x in shape, and never a number SRS had.
 pub(crate) const VERSION: (u32, u32, u32) = (5, 0, 900);
 
-/// A session without packets ends after this, and a refused publisher keeps its name as long (SRS: `stun_timeout`).
-pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Who this node says it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
@@ -64,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) identity: Identity,
     pub(crate) endpoints: Endpoints,
     pub(crate) started: Instant,
+    /// A session without packets ends after this, and a refused publisher keeps its name as long.
+    pub(crate) session_timeout: Duration,
     pub(crate) hooks: Hooks,
     pub(crate) sfu: mpsc::Sender<Command>,
     pub(crate) hls: HlsStore,

@@ -20,7 +20,7 @@ use super::offer::{self, Role};
 use super::query::{Query, stream_url};
 use super::registry::{Client, Kind, Subject};
 use super::sfu::{Command, Joining};
-use super::shared::{Node, SESSION_TIMEOUT};
+use super::shared::Node;
 
 /// Lengths SRS allows for `ice-ufrag` and `ice-pwd` in a query.
 const UFRAG_LENGTH: std::ops::RangeInclusive<usize> = 4..=32;
@@ -111,7 +111,7 @@ async fn admit(node: &Node, client: Client, role: Role) -> Result<(), Hangup> {
             if node.hooks.ask(Action::Publish, &subject, Extra::Stream(stream_id.as_deref())).await {
                 return Ok(());
             }
-            let until = node.now().saturating_add(SESSION_TIMEOUT);
+            let until = node.now().saturating_add(node.session_timeout);
             node.registry().refuse(&subject.client_id, until);
             Err(Hangup)
         }
