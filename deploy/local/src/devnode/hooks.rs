@@ -49,11 +49,17 @@ impl Action {
 }
 
 /// Caller of one hook URL; without one everything is allowed and nothing is told.
-#[derive(Debug)]
 pub(crate) struct Hooks {
     identity: Identity,
     target: Option<(reqwest::Client, String)>,
     queue: mpsc::Sender<Value>,
+}
+
+impl std::fmt::Debug for Hooks {
+    /// Without the URL, which holds a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hooks").field("on", &self.target.is_some()).finish_non_exhaustive()
+    }
 }
 
 impl Hooks {

@@ -18,7 +18,8 @@ pub(crate) struct Peer {
     pub(crate) rtc: Rtc,
     pub(crate) url: String,
     pub(crate) role: Role,
-    pub(crate) ufrag: String,
+    /// `server ufrag:client ufrag`.
+    pub(crate) session: String,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) connected: bool,
     pub(crate) last_packet: Instant,
@@ -46,13 +47,13 @@ impl News {
 }
 
 impl Peer {
-    pub(crate) fn new(rtc: Rtc, url: String, role: Role, ufrag: String, traffic: Arc<Traffic>) -> Self {
+    pub(crate) fn new(rtc: Rtc, url: String, role: Role, session: String, traffic: Arc<Traffic>) -> Self {
         let now = Instant::now();
         Self {
             rtc,
             url,
             role,
-            ufrag,
+            session,
             traffic,
             connected: false,
             last_packet: now,
@@ -163,10 +164,10 @@ pub(crate) fn frame_of(peer: &Peer, data: &MediaData) -> Option<Frame> {
     Some(Frame { track, ticks: data.time.numer(), idr, data: Arc::clone(&data.data) })
 }
 
-/// The receiver's half of a STUN request's USERNAME; `None` for everything else.
+/// The USERNAME of a STUN request, receiver's ufrag first; `None` for everything else.
 ///
 /// Source: RFC 8489 section 5 (header), section 14 (attributes), RFC 8445 section 7.2.2; read 2026-11-24.
-pub(crate) fn local_ufrag(datagram: &[u8]) -> Option<&str> {
+pub(crate) fn username(datagram: &[u8]) -> Option<&str> {
     const HEADER_BYTES: usize = 20;
     const USERNAME: u16 = 6;
     const MAGIC: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
@@ -179,7 +180,7 @@ pub(crate) fn local_ufrag(datagram: &[u8]) -> Option<&str> {
         let length = usize::from(u16::from_be_bytes([*length_a, *length_b]));
         let value = tail.get(..length)?;
         if u16::from_be_bytes([*kind_a, *kind_b]) == USERNAME {
-            return std::str::from_utf8(value).ok()?.split(':').next();
+            return std::str::from_utf8(value).ok();
         }
         rest = tail.get(length.next_multiple_of(4)..)?;
     }
@@ -190,17 +191,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_ufrag_of_a_request_and_nothing_else() {
+    fn finds_the_username_of_a_request_and_nothing_else() {
         let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
         request.extend_from_slice(&[0; 12]);
         request.extend_from_slice(&[0, 0x24, 0, 1, 9, 0, 0, 0]);
         request.extend_from_slice(&[0, 6, 0, 9]);
         request.extend_from_slice(b"abcd:wxyz\0\0\0");
-        assert_eq!(local_ufrag(&request), Some("abcd"));
+        assert_eq!(username(&request), Some("abcd:wxyz"));
         for cut in 0..request.len() - 3 {
-            assert_eq!(local_ufrag(&request[..cut]), None, "{cut}");
+            assert_eq!(username(&request[..cut]), None, "{cut}");
         }
         request[1] = 0x11;
-        assert_eq!(local_ufrag(&request), None, "an indication names nobody");
+        assert_eq!(username(&request), None, "an indication names nobody");
     }
 }

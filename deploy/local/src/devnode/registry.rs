@@ -60,7 +60,7 @@ impl Traffic {
 }
 
 /// What a hook tells about a client.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Subject {
     /// 8 characters, random.
     pub(crate) client_id: String,
@@ -72,6 +72,13 @@ pub(crate) struct Subject {
     pub(crate) param: String,
     /// `/app/stream`.
     pub(crate) url: String,
+}
+
+impl std::fmt::Debug for Subject {
+    /// Without `param` and `tc_url`, which hold tokens.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subject").field("client_id", &self.client_id).field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 /// One connected client.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fanout::{Fanout, Frame, Track};
 use super::offer::Role;
-use super::peer::{Peer, frame_of, local_ufrag};
+use super::peer::{Peer, frame_of, username};
 use super::shared::Node;
 
 /// Commands waiting; RTMP publishers wait when it is full.
@@ -51,7 +51,8 @@ pub(crate) struct Joining {
     pub(crate) client_id: String,
     pub(crate) url: String,
     pub(crate) role: Role,
-    pub(crate) ufrag: String,
+    /// `server ufrag:client ufrag`, the username of the client's STUN requests.
+    pub(crate) session: String,
     pub(crate) rtc: Rtc,
     pub(crate) traffic: std::sync::Arc<super::registry::Traffic>,
     /// Set when the client was kicked before it joined.
@@ -69,7 +70,7 @@ pub(crate) struct Sfu {
     socket: UdpSocket,
     /// Peers by client id.
     peers: HashMap<String, Peer>,
-    by_ufrag: HashMap<String, String>,
+    by_session: HashMap<String, String>,
     by_addr: HashMap<SocketAddr, String>,
     streams: HashMap<String, Stream>,
     /// What sessions said while they were drained.
@@ -101,7 +102,7 @@ impl Sfu {
             node,
             socket,
             peers: HashMap::new(),
-            by_ufrag: HashMap::new(),
+            by_session: HashMap::new(),
             by_addr: HashMap::new(),
             streams: HashMap::new(),
             events: VecDeque::new(),
@@ -153,7 +154,7 @@ impl Sfu {
     }
 
     fn join(&mut self, joining: Joining) {
-        let Joining { client_id, url, role, ufrag, rtc, traffic, kicked } = joining;
+        let Joining { client_id, url, role, session, rtc, traffic, kicked } = joining;
         if kicked.is_cancelled() {
             return;
         }
@@ -165,8 +166,8 @@ impl Sfu {
             }
             Role::Play => stream.viewers.push(client_id.clone()),
         }
-        self.by_ufrag.insert(ufrag.clone(), client_id.clone());
-        self.peers.insert(client_id.clone(), Peer::new(rtc, url, role, ufrag, traffic));
+        self.by_session.insert(session.clone(), client_id.clone());
+        self.peers.insert(client_id.clone(), Peer::new(rtc, url, role, session, traffic));
         self.drain(&client_id);
     }
 
@@ -181,9 +182,9 @@ impl Sfu {
         self.buffer = buffer;
     }
 
-    /// A STUN request finds its session by the ufrag it names, everything else by its source address.
+    /// A STUN request finds its session by the username it names, everything else by its source address.
     fn datagram(&mut self, data: &[u8], source: SocketAddr) {
-        let named = local_ufrag(data).and_then(|ufrag| self.by_ufrag.get(ufrag)).cloned();
+        let named = username(data).and_then(|name| self.by_session.get(name)).cloned();
         let Some(client_id) = named.or_else(|| self.by_addr.get(&source).cloned()) else { return };
         let Some(peer) = self.peers.get_mut(&client_id) else { return };
         let Ok(contents) = data.try_into() else { return };
@@ -328,7 +329,7 @@ impl Sfu {
 
     fn forget(&mut self, client_id: &str) {
         let Some(peer) = self.peers.remove(client_id) else { return };
-        self.by_ufrag.remove(&peer.ufrag);
+        self.by_session.remove(&peer.session);
         self.by_addr.retain(|_, owner| owner != client_id);
         self.tidy(&peer.url, |stream| {
             stream.viewers.retain(|viewer| viewer != client_id);

@@ -61,18 +61,18 @@ pub(crate) async fn handle(node: Node, call: Call) -> Answer {
     })?;
     let creds = credentials(&node, &query, remote_ufrag)?;
     let session = format!("{}:{remote_ufrag}", creds.ufrag);
-    let mut rtc = rtc(&node, creds.clone())?;
+    let mut rtc = rtc(&node, creds)?;
     let answer = rtc.sdp_api().accept_offer(offer).map_err(|error| {
         tracing::info!(%error, "offer not taken");
         Hangup
     })?;
-    let client = client(&node, &call, &query, role, session);
+    let client = client(&node, &call, &query, role, session.clone());
     let location = location(&query, &client);
     let joining = Joining {
         client_id: client.subject.client_id.clone(),
         url: client.subject.url.clone(),
         role,
-        ufrag: creds.ufrag,
+        session,
         rtc,
         traffic: std::sync::Arc::clone(&client.traffic),
         kicked: client.cancel.clone(),

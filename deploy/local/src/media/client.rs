@@ -20,7 +20,7 @@ use super::stats::{State, Stats};
 const SOCKET_BUFFER_BYTES: usize = 1024 * 1024;
 
 /// What to publish, and where.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct PublishOptions {
     /// WHIP endpoint.
     pub url: String,
@@ -33,7 +33,7 @@ pub struct PublishOptions {
 }
 
 /// What to play.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct PlayOptions {
     /// WHEP endpoint.
     pub url: String,
@@ -43,14 +43,34 @@ pub struct PlayOptions {
     pub local_ip: Option<IpAddr>,
 }
 
+impl std::fmt::Debug for PublishOptions {
+    /// Without the token, and without the URL, whose query may hold another.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PublishOptions").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for PlayOptions {
+    /// Without the token, and without the URL, whose query may hold another.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PlayOptions").field("local_ip", &self.local_ip).finish_non_exhaustive()
+    }
+}
+
 /// A running session. Dropping it ends the media but does not DELETE: call [`SessionHandle::stop`].
-#[derive(Debug)]
 pub struct SessionHandle {
     endpoint: Endpoint,
     session: Url,
     stats: watch::Receiver<Stats>,
     cancel: CancellationToken,
     task: tokio::task::JoinHandle<Option<String>>,
+}
+
+impl std::fmt::Debug for SessionHandle {
+    /// Without the session URL, which is the right to end the session.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionHandle").field("stats", &self.stats()).finish_non_exhaustive()
+    }
 }
 
 /// Publishes: POSTs the offer and sends as soon as ICE and DTLS are up.

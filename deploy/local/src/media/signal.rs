@@ -55,8 +55,15 @@ pub enum MediaError {
     Ended(&'static str),
 }
 
+impl MediaError {
+    /// Without the URL: its query may hold a token.
+    fn no_answer(error: reqwest::Error) -> Self {
+        Self::NoAnswer(error.without_url())
+    }
+}
+
 /// Where a session lives and what opens it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Endpoint {
     http: reqwest::Client,
     token: Option<String>,
@@ -69,6 +76,13 @@ pub(crate) struct Answer {
     pub(crate) session: Url,
 }
 
+impl std::fmt::Debug for Endpoint {
+    /// Without the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint").field("token", &self.token.is_some()).finish_non_exhaustive()
+    }
+}
+
 impl Endpoint {
     pub(crate) fn new(token: Option<String>) -> Result<Self, MediaError> {
         let http = reqwest::Client::builder()
@@ -76,14 +90,14 @@ impl Endpoint {
             .pool_max_idle_per_host(0)
             .timeout(REQUEST_TIMEOUT)
             .build()
-            .map_err(MediaError::NoAnswer)?;
+            .map_err(MediaError::no_answer)?;
         Ok(Self { http, token })
     }
 
     /// POSTs the offer.
     pub(crate) async fn offer(&self, url: &Url, sdp: String) -> Result<Answer, MediaError> {
         let request = self.http.post(url.clone()).header(header::CONTENT_TYPE, "application/sdp").body(sdp);
-        let response = self.authorised(request).send().await.map_err(MediaError::NoAnswer)?;
+        let response = self.authorised(request).send().await.map_err(MediaError::no_answer)?;
         if response.status() != StatusCode::CREATED {
             return Err(refusal(response).await);
         }
@@ -91,14 +105,14 @@ impl Endpoint {
         let location = location.ok_or_else(|| MediaError::Answer("201 without Location".into()))?;
         // A relative reference is resolved against the URL that answered, after redirects.
         let session = response.url().join(location).map_err(|error| MediaError::Answer(error.to_string()))?;
-        let sdp = response.text().await.map_err(MediaError::NoAnswer)?;
+        let sdp = response.text().await.map_err(MediaError::no_answer)?;
         Ok(Answer { sdp, session })
     }
 
     /// DELETEs the session; one that is gone already counts as deleted.
     pub(crate) async fn delete(&self, session: &Url) -> Result<(), MediaError> {
         let request = self.authorised(self.http.delete(session.clone()));
-        let response = request.send().await.map_err(MediaError::NoAnswer)?;
+        let response = request.send().await.map_err(MediaError::no_answer)?;
         match response.status() {
             StatusCode::NOT_FOUND | StatusCode::GONE => Ok(()),
             status if status.is_success() => Ok(()),
