@@ -5,6 +5,7 @@ use crate::{
     error::ApiError,
     http::{cors, observe},
     limits::Limits,
+    jobs::{self, news::News},
     kicker::Kicker,
     metrics::{Metrics, media::MediaMetrics},
     nodes::Nodes,
@@ -13,6 +14,7 @@ use crate::{
     sessions::{SessionView, redis::RedisSessions},
     srs::Srs,
     secrets::{self, Secrets, seal::Sealer},
+    streams::directory::Directory,
 };
 use actix_web::{
     HttpServer,
@@ -31,7 +33,7 @@ use secrecy::ExposeSecret as _;
 use std::{
     future::Future,
     net::SocketAddr,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, atomic::{AtomicBool, AtomicU64}},
     time::Duration,
 };
 
@@ -73,6 +75,14 @@ pub struct State {
     pub kicker: Kicker,
     /// The live session table.
     pub sessions: Arc<dyn SessionView>,
+    /// Pages of the directory.
+    pub directory: Directory,
+    /// Redis missed a change and must be refilled once it is back.
+    pub redis_behind: AtomicBool,
+    /// Unix milliseconds at which this process last saw Redis hold all it should; 0 for never.
+    pub redis_whole_ms: AtomicU64,
+    /// Events for open event streams.
+    pub news: News,
     secrets: RwLock<Option<Arc<Secrets>>>,
 }
 
@@ -166,6 +176,7 @@ impl App {
 
 /// The background tasks.
 fn start_tasks(tasks: &mut Tasks, state: &Arc<State>) {
+    jobs::start(tasks, state);
     tasks.spawn("publish secrets", secrets::keep_published(Arc::clone(state), tasks.token()));
 }
 
@@ -183,7 +194,7 @@ async fn state(config: Config, address: SocketAddr) -> anyhow::Result<State> {
         srs: Srs::new()?,
         kicker: Kicker::new(media.clone()),
         sessions: Arc::new(RedisSessions::new(kv.clone())),
-        media,
+        media: media.clone(),
         url: config.advertised(address),
         id,
         limits: Limits::new(kv.clone(), metrics.clone()),
@@ -193,6 +204,10 @@ async fn state(config: Config, address: SocketAddr) -> anyhow::Result<State> {
         hasher: Hasher::new(config.workers),
         metrics,
         sealer: config.sealer(),
+        directory: Directory::default(),
+        redis_behind: AtomicBool::new(false),
+        redis_whole_ms: AtomicU64::new(0),
+        news: News::new(media.clone()),
         secrets: RwLock::new(None),
         config,
     })

@@ -77,6 +77,30 @@ pub enum ApiError {
     /// No node of that name with that secret.
     #[error("there is no such node, or its secret is another")]
     NodeUnknown,
+    /// No such node is enrolled.
+    #[error("no such node is enrolled")]
+    NodeNotFound,
+    /// No such session, or not one the caller may know of; also one that ended more than 10 minutes ago.
+    #[error("there is no such session")]
+    SessionNotFound,
+    /// No valid stream key of that hash.
+    #[error("there is no such stream key")]
+    KeyNotFound,
+    /// Somebody else publishes the stream.
+    #[error("the stream is being published; try again in {retry_after} s, or with takeover=1")]
+    StreamBusy {
+        /// Seconds after which to ask again.
+        retry_after: u64,
+    },
+    /// None of the proposed nodes can be used.
+    #[error("no node can take the stream: {why}")]
+    NoNode {
+        /// A word on each.
+        why: String,
+    },
+    /// As many event streams are open as one process serves.
+    #[error("too many event streams are open here; try again")]
+    TooManyListeners,
     /// The path is known, the method is not.
     #[error("this path takes {allow}")]
     MethodNotAllowed {
@@ -153,7 +177,13 @@ impl ApiError {
             Self::RouteNotFound => row(StatusCode::NOT_FOUND, "route-not-found", "Not found"),
             Self::StreamNotFound => row(StatusCode::NOT_FOUND, "stream-not-found", "Stream not found"),
             Self::TokenNotFound => row(StatusCode::NOT_FOUND, "token-not-found", "Token not found"),
-            Self::NodeUnknown => row(StatusCode::NOT_FOUND, "node-unknown", "Node not known"),
+            Self::NodeUnknown => row(StatusCode::FORBIDDEN, "node-unknown", "Node not known"),
+            Self::NodeNotFound => row(StatusCode::NOT_FOUND, "node-not-found", "Node not found"),
+            Self::SessionNotFound => row(StatusCode::NOT_FOUND, "session-not-found", "Session not found"),
+            Self::KeyNotFound => row(StatusCode::NOT_FOUND, "key-not-found", "Stream key not found"),
+            Self::StreamBusy { .. } => row(StatusCode::CONFLICT, "stream-busy", "Stream busy"),
+            Self::NoNode { .. } => row(StatusCode::SERVICE_UNAVAILABLE, "no-node", "No node available"),
+            Self::TooManyListeners => row(StatusCode::SERVICE_UNAVAILABLE, "too-many-listeners", "Too many event streams"),
             Self::MethodNotAllowed { .. } => {
                 row(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed")
             }
@@ -191,9 +221,9 @@ impl ApiError {
     #[expect(clippy::wildcard_enum_match_arm, reason = "most failures have no time after which they end")]
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::RateLimited { retry_after } => Some(*retry_after),
+            Self::RateLimited { retry_after } | Self::StreamBusy { retry_after } => Some(*retry_after),
             Self::IdempotencyBusy | Self::Busy | Self::NotReady => Some(1),
-            Self::PostgresAway(_) | Self::RedisAway(_) => Some(RETRY_AWAY_SECONDS),
+            Self::PostgresAway(_) | Self::RedisAway(_) | Self::NoNode { .. } | Self::TooManyListeners => Some(RETRY_AWAY_SECONDS),
             _ => None,
         }
     }

@@ -1,11 +1,23 @@
 //! Handlers, one file a resource, and what they share: who calls ([`caller`]), bodies ([`body`]), pages ([`page`]).
 
+pub mod admin;
+pub mod auth;
 pub mod body;
 pub mod caller;
+pub mod docs;
 pub mod health;
+pub mod sessions;
+pub mod nodes;
+pub mod internal;
+pub mod history;
+pub mod events;
 pub mod hooks;
 pub mod observe;
+pub mod once;
 pub mod page;
+pub mod public;
+pub mod streams;
+pub mod tokens;
 
 use actix_cors::Cors;
 use actix_web::http::{Method, header};

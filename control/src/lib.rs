@@ -2,6 +2,7 @@
 //!
 //! `http` → `domain` → `store`: handlers extract, authorise, ask and answer; rules are pure; all SQL is in `store`.
 
+pub mod accounts;
 pub mod admission;
 pub mod app;
 pub mod claiming;
@@ -11,13 +12,18 @@ pub mod domain;
 pub mod error;
 pub mod hooks;
 pub mod http;
+pub mod jobs;
 pub mod kicker;
 pub mod limits;
 pub mod metrics;
 pub mod nodes;
+pub mod openapi;
 pub mod password;
+pub mod problem;
 pub mod routes;
 pub mod secrets;
 pub mod sessions;
 pub mod srs;
 pub mod store;
+pub mod streams;
+pub mod tokens;

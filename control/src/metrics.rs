@@ -3,7 +3,7 @@
 pub mod media;
 
 use crate::app::State;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use std::time::Duration;
 
 /// Upper bounds of the latency histogram, in seconds.
@@ -23,6 +23,7 @@ pub struct Metrics {
     tokens: IntCounterVec,
     postgres: IntGaugeVec,
     redis_up: IntGauge,
+    stale: IntCounter,
 }
 
 impl Metrics {
@@ -61,6 +62,9 @@ impl Metrics {
         registry.register(Box::new(seconds.clone())).expect("names here are unique");
         registry.register(Box::new(postgres.clone())).expect("names here are unique");
         registry.register(Box::new(redis_up.clone())).expect("names here are unique");
+        let stale = IntCounter::new("keystone_control_stale_answers_total", "Lists answered from memory because Postgres was away.")
+            .expect("the name is well formed");
+        registry.register(Box::new(stale.clone())).expect("names here are unique");
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process)).expect("names here are unique");
         Self {
@@ -75,6 +79,7 @@ impl Metrics {
             tokens,
             postgres,
             redis_up,
+            stale,
         }
     }
 
@@ -114,6 +119,11 @@ impl Metrics {
     /// A request was counted in this process because Redis was away.
     pub fn limited_locally(&self, limit: &'static str) {
         self.limits_local.with_label_values(&[limit]).inc();
+    }
+
+    /// A list was answered from memory because Postgres was away.
+    pub fn answered_stale(&self) {
+        self.stale.inc();
     }
 
     /// A write to Redis was left for a later rebuild.

@@ -5,7 +5,10 @@ pub mod seal;
 
 use crate::{
     app::State,
-    store::pg::secrets::{self as store, Kind, SecretRow},
+    store::{
+        cache,
+        pg::secrets::{self as store, Kind, SecretRow},
+    },
 };
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use data_encoding::BASE64URL_NOPAD;
@@ -230,6 +233,7 @@ pub async fn keep_published(state: Arc<State>, stop: CancellationToken) {
         {
             state.metrics.redis_skipped("secrets");
         }
+        cache::catch_up(&state).await;
         let pause = if state.secrets().is_ok() { PUBLISH_EVERY } else { RETRY_EVERY };
         tokio::select! {
             () = stop.cancelled() => return,

@@ -1,4 +1,5 @@
-//! All SQL ([`pg`]) and the migrations that made its tables ([`migrate`]).
+//! All SQL ([`pg`]), the migrations that made its tables ([`migrate`]), and what Redis is told of changes ([`cache`]).
 
+pub mod cache;
 pub mod migrate;
 pub mod pg;

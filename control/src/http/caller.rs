@@ -290,6 +290,9 @@ impl FromRequest for Node {
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let (node, secret) = (req.match_info().query("node"), req.match_info().query("secret"));
         let node = known_node(&state(req).config, node, secret);
+        if node.is_none() {
+            state(req).media.stranger("secret");
+        }
         std::future::ready(node.map(|node| Self { node, origin: Origin::of(req) }).ok_or(ApiError::NodeUnknown))
     }
 }

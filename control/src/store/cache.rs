@@ -29,9 +29,18 @@ async fn tell(state: &State, what: &'static str, commands: Vec<Cmd>) {
     }
 }
 
-/// Asks for a refill when something was skipped and Redis is back: whoever finds [`keys::FILLED`] missing fills it from Postgres.
+/// The value of [`keys::FILLED`] when Redis kept its data and lacks some changes; [`WHOLE`] when it lacks nothing.
+pub const BEHIND: &str = "behind";
+/// The value of [`keys::FILLED`] when Redis holds what it should.
+pub const WHOLE: &str = "1";
+
+/// Asks for a refill when something was skipped and Redis is back: whoever finds [`keys::FILLED`] missing or [`BEHIND`] fills it from Postgres.
 pub async fn catch_up(state: &State) {
-    if state.redis_behind.swap(false, Ordering::Relaxed) && state.kv.one(Cmd::del(keys::FILLED)).await.is_err() {
+    if !state.redis_behind.swap(false, Ordering::Relaxed) {
+        return;
+    }
+    // Only where the mark still is: one that lost it lost all.
+    if state.kv.one(Cmd::on("SET", keys::FILLED).arg(BEHIND).arg("XX")).await.is_err() {
         state.redis_behind.store(true, Ordering::Relaxed);
     }
 }
