@@ -1,0 +1,38 @@
+//! `/healthz`, `/readyz`, `/metrics`.
+
+use super::helpers::{World, header, until};
+use reqwest::Method;
+use serde_json::Value;
+
+#[actix_web::test]
+async fn every_dependency_is_named_and_liveness_depends_on_none() {
+    let mut world = World::start().await;
+    let ready: Value = world.request(Method::GET, &world.url("/readyz")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(ready["ready"], true);
+    let names: Vec<&str> =
+        ready["dependencies"].as_array().unwrap().iter().map(|d| d["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"redis") && names.len() >= 3, "{names:?}");
+    world.redis.kill();
+    let status = |path: &'static str| {
+        let request = world.request(Method::GET, &world.url(path));
+        async move { request.send().await.unwrap().status().as_u16() }
+    };
+    until("readiness falls", || async { status("/readyz").await == 503 }).await;
+    assert_eq!(status("/healthz").await, 200);
+}
+
+#[actix_web::test]
+async fn metrics_have_no_stream_token_or_handle_in_them() {
+    let world = World::start().await;
+    let session = world.publish().await;
+    world.request(Method::GET, &session.url).send().await.unwrap();
+    let answer = world.request(Method::GET, &world.url("/metrics")).send().await.unwrap();
+    assert!(header(&answer, "content-type").starts_with("text/plain; version=0.0.4"));
+    let text = answer.text().await.unwrap();
+    assert!(
+        text.contains("keystone_edge_http_requests_total{method=\"POST\",route=\"whip\",status=\"201\"} 1"),
+        "{text}"
+    );
+    assert!(text.contains("route=\"session\""));
+    assert!(!text.contains(session.url.rsplit('/').next().unwrap()) && !text.contains("\"cam\""));
+}

@@ -1,0 +1,18 @@
+//! The built edge over HTTP: every line of docs/whip-whep.md, SRS's own forms, bad input, and media nodes that fail.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stderr, reason = "what a fake refused is said where a failing test shows it")]
+
+mod auth;
+mod bad_input;
+mod cors;
+mod endpoints;
+mod health;
+mod helpers;
+mod media;
+mod sessions;
+mod srs_forms;
+mod table;
+mod trickle;
+mod upstream;
+mod whep;
+mod whip;

@@ -1,0 +1,130 @@
+//! Media nodes that fail, in all the ways that SRS has.
+
+use super::helpers::{Opened, World, header, refused, sdp::fixture, srs::Behave, until};
+use proto::{StreamId, session::Role};
+use reqwest::Method;
+use std::time::{Duration, Instant};
+
+fn cam() -> StreamId {
+    StreamId::parse("cam").unwrap()
+}
+
+/// Publishes with the node behaving so, every time it is asked, and checks that nothing is left behind.
+async fn publish_against(world: &World, behave: Behave) -> reqwest::Response {
+    world.node().behave(vec![behave; 4]);
+    let answer = world.whip("pub.sdp").await;
+    until("the claim is released", || async { !world.truth.claimed(&cam()) }).await;
+    answer
+}
+
+#[actix_web::test]
+async fn a_node_that_hangs_up_without_a_word_is_a_5xx_with_retry_after() {
+    let world = World::start().await;
+    let answer = publish_against(&world, Behave::Close).await;
+    let status = answer.status().as_u16();
+    assert!([502, 503].contains(&status), "{status}");
+    assert!(!header(&answer, "retry-after").is_empty());
+}
+
+#[actix_web::test]
+async fn late_srs_codes_are_understood() {
+    for (status, text, wanted) in [
+        (400, "5012: RtcSdpDecode", &[400, 422][..]),
+        (400, "5018: RtcSdpNegotiate", &[400, 422]),
+        (409, "1028: StreamBusy", &[409]),
+        (401, "refused", &[401, 403]),
+        (500, "1000: Whatever", &[502, 503]),
+    ] {
+        let world = World::start().await;
+        let answer = publish_against(&world, Behave::Text(status, text)).await;
+        let got = answer.status().as_u16();
+        assert!(wanted.contains(&got), "{status} {text}: {got}");
+        let body = answer.text().await.unwrap();
+        assert!(!body.contains(text), "the node's words stay inside: {body}");
+    }
+}
+
+#[actix_web::test]
+async fn garbage_huge_and_headless_answers_are_5xx() {
+    for behave in [Behave::Garbage, Behave::Huge, Behave::NoLocation] {
+        let world = World::start().await;
+        let status = publish_against(&world, behave.clone()).await.status().as_u16();
+        assert!([502, 503].contains(&status), "{behave:?}: {status}");
+    }
+}
+
+#[actix_web::test]
+async fn a_node_that_hangs_costs_less_than_five_seconds() {
+    let world = World::start().await;
+    let started = Instant::now();
+    let status = publish_against(&world, Behave::Hang).await.status().as_u16();
+    assert!([502, 503, 504].contains(&status), "{status}");
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+}
+
+#[actix_web::test]
+async fn a_refused_hook_is_no_session_and_leaves_the_name_free() {
+    let world = World::start().await;
+    world.truth.refuse_hooks();
+    let status = world.whip("pub.sdp").await.status().as_u16();
+    assert!([403, 502, 503].contains(&status), "{status}");
+    until("the claim is released", || async { !world.truth.claimed(&cam()) }).await;
+    assert!(world.node().held().is_empty());
+}
+
+#[actix_web::test]
+async fn w42_nothing_is_redirected_by_301_or_302() {
+    let world = World::start().await;
+    for path in
+        ["/rtc/v1/whip", "/rtc/v1/whip/", "/rtc/v1/whip/cam", "/rtc/v1/whip/cam/", "/v1/whep", "/rtc/v1/publish", "/"]
+    {
+        for method in [Method::GET, Method::POST, Method::OPTIONS, Method::DELETE] {
+            let status = world.request(method.clone(), &world.url(path)).send().await.unwrap().status().as_u16();
+            assert!(!(300..400).contains(&status), "{method} {path}: {status}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn w43_when_no_node_can_take_it_503_says_when_to_come_back() {
+    let dead = kit::testing::free_port();
+    let upstream = format!("http://127.0.0.1:{dead}?id=dead");
+    let world = World::with_upstream(&upstream).await;
+    let answer = world.whip("pub.sdp").await;
+    assert!(header(&answer, "retry-after").parse::<u32>().is_ok(), "{:?}", answer.headers());
+    assert_eq!(answer.status(), 503);
+}
+
+#[actix_web::test]
+async fn p14_viewers_are_not_redirected_and_told_when_to_come_back() {
+    let world = World::start().await;
+    world.publish().await;
+    world.node().behave(vec![Behave::Close; 4]);
+    let answer = world.whep("play.sdp").await;
+    let status = answer.status().as_u16();
+    assert!([502, 503].contains(&status), "{status}");
+    assert!(!header(&answer, "retry-after").is_empty());
+}
+
+#[actix_web::test]
+async fn control_api_away_is_503_for_publishers() {
+    let world = World::start().await;
+    world.truth.away(true);
+    let answer = world.whip("pub.sdp").await;
+    assert!(!header(&answer, "retry-after").is_empty());
+    refused(answer, 503, "dependency-away").await;
+    world.truth.away(false);
+    Opened::of(world.whip("pub.sdp").await).await;
+}
+
+#[actix_web::test]
+async fn another_node_takes_it_when_the_first_is_gone() {
+    let world = World::with(2, &[]).await;
+    for node in &world.nodes {
+        node.behave([Behave::Close]);
+    }
+    let first = world.whip("pub.sdp").await.status().as_u16();
+    assert!([201, 502, 503].contains(&first), "{first}");
+    let answer = world.post("/rtc/v1/whip/cam", &world.token("cam", Role::Publish), fixture("pub.sdp")).await;
+    assert!([201, 409, 502, 503].contains(&answer.status().as_u16()));
+}
