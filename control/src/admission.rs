@@ -4,7 +4,10 @@ use crate::{
     app::State,
     domain::hooks::{Refusal, token_fits},
     secrets::Secrets,
-    store::pg::{stream_keys, tokens},
+    store::{
+        cache::{self, WHOLE},
+        pg::{stream_keys, tokens},
+    },
 };
 use kit::{
     clock,
@@ -13,14 +16,14 @@ use kit::{
 };
 use proto::{
     SessionId, StreamId, TokenId,
-    fleet::{KeyCache, StreamCache},
+    fleet::KeyCache,
     internal::Credential,
     keys,
     session::Role,
     stream_key::StreamKey,
     token::MediaClaims,
 };
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 /// Takes a token: `1` becomes the session that used it; once taken it is good for that session alone. Answers `ok`, `used` or `none`.
 const TAKE: &str = "
@@ -50,23 +53,11 @@ pub async fn key_by_hash(state: &State, hash: &str) -> Result<Option<KeyCache>, 
     let client = state.pg.get().await?;
     let found = stream_keys::find(&**client, hash).await?.filter(good);
     if let Some(key) = &found {
-        let left = key.expires_at.map_or(keys::STREAM_TTL_SECONDS, |end| end.saturating_sub(now));
-        let ttl = Duration::from_secs(left.clamp(1, keys::STREAM_TTL_SECONDS));
-        let json = serde_json::to_vec(key).unwrap_or_default();
-        if state.kv.one(Cmd::set(&keys::stream_key(hash), json, Some(ttl))).await.is_err() {
+        if state.kv.one(cache::stream_key(hash, key)).await.is_err() {
             state.metrics.redis_skipped("stream_key");
         }
     }
     Ok(found)
-}
-
-/// Puts what admission needs to know of a stream into Redis.
-pub async fn remember_stream(state: &State, stream: &StreamId, cache: &StreamCache) {
-    let ttl = Some(Duration::from_secs(keys::STREAM_TTL_SECONDS));
-    let json = serde_json::to_vec(cache).unwrap_or_default();
-    if state.kv.one(Cmd::set(&keys::stream(stream), json, ttl)).await.is_err() {
-        state.metrics.redis_skipped("stream");
-    }
 }
 
 /// Checks a stream key for `stream`.
@@ -135,7 +126,7 @@ return 0";
 
 /// Whether Redis holds what we put there; an empty one knows no token.
 async fn filled(state: &State) -> bool {
-    !matches!(state.kv.one(Cmd::get(keys::FILLED)).await, Ok(reply) if reply.is_nil())
+    !matches!(state.kv.one(Cmd::get(keys::FILLED)).await, Ok(reply) if reply.text() != Some(WHOLE))
 }
 
 /// Single use cannot be told by Postgres, so such a token waits for Redis.

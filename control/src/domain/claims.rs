@@ -9,7 +9,7 @@ use proto::{ClientId, NodeId, ServiceId, SessionId, internal::Credential};
 pub const RETRY_AFTER_SECONDS: u64 = 2;
 
 /// A connection as SRS names it: what an accepted publisher is known by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// The node.
     pub node: NodeId,

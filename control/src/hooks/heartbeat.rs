@@ -4,7 +4,8 @@ use crate::{
     app::State,
     domain::nodes::{VersionVerdict, version},
     nodes::Beat,
-    sessions::{live, redis::tell},
+    sessions::live,
+    store::cache::event,
     store::pg::{
         claims::{self, Which},
         kicks,
@@ -54,14 +55,14 @@ async fn write(state: &State, info: &NodeInfo, beat: Beat) -> Result<(), KvError
         Cmd::del(&keys::node_down(&info.id)),
     ];
     if beat == Beat::Restarted {
-        commands.push(tell(&Event::NodeDown { node: info.id.clone() }));
-        commands.push(tell(&Event::NodeUp { node: info.id.clone() }));
+        commands.push(event(&Event::NodeDown { node: info.id.clone() }));
+        commands.push(event(&Event::NodeUp { node: info.id.clone() }));
     }
     let replies = state.kv.run(commands).await?;
     let number = |at: usize| replies.get(at).map_or(Ok(1), kit::kv::Reply::int);
     // New to everybody, or silent until now.
     if beat != Beat::Restarted && (number(0)? == 0 || number(2)? == 1) {
-        state.kv.one(tell(&Event::NodeUp { node: info.id.clone() })).await?;
+        state.kv.one(event(&Event::NodeUp { node: info.id.clone() })).await?;
     }
     Ok(())
 }

@@ -5,12 +5,16 @@ use crate::{
     admission,
     app::State,
     domain::{
+        self,
         claims::Owner,
         hooks::{Presented, Refusal, bound_to, presented, ticket_fits},
     },
     secrets::Secrets,
     sessions::{Known, Opened, live},
-    store::pg::claims::{self, time_of},
+    store::{
+        cache,
+        pg::claims::{self, time_of},
+    },
 };
 use kit::{clock, kv::Cmd};
 use proto::{
@@ -126,17 +130,18 @@ async fn facts(state: &State, stream: &StreamId, ticket: Option<&Ticket>) -> Res
     commands.extend(ticket.map(|ticket| Cmd::get(&keys::session(&ticket.session))));
     let mut replies = state.kv.run(commands).await.unwrap_or_default().into_iter();
     let placement: Option<Placement> = replies.next().and_then(|reply| reply.json().ok().flatten());
-    let cache: Option<StreamCache> = replies.next().and_then(|reply| reply.json().ok().flatten());
+    let known: Option<StreamCache> = replies.next().and_then(|reply| reply.json().ok().flatten());
     let met: Option<Known> = replies.next().and_then(|reply| reply.json().ok().flatten());
-    if let (Some(placement), Some(cache)) = (placement, cache) {
-        return Ok(Facts { owner: cache.owner, visibility: cache.visibility, placement, met });
+    if let (Some(placement), Some(known)) = (placement, known) {
+        return Ok(Facts { owner: known.owner, visibility: known.visibility, placement, met });
     }
     let present = claims::of_stream(&state.pg, stream).await?.ok_or(Refusal::NoStream)?;
-    let cache = StreamCache { visibility: present.visibility, owner: present.owner };
-    admission::remember_stream(state, stream, &cache).await;
-    let held = present.live.ok_or(Refusal::NotLive)?;
-    if state.kv.one(live::place(&held.placement())).await.is_err() {
+    let facts = domain::stream::Facts { id: stream.clone(), owner: present.owner, visibility: present.visibility };
+    let mut found = vec![cache::stream(&facts)];
+    found.extend(present.live.as_ref().map(|held| live::place(&held.placement())));
+    if state.kv.run(found).await.is_err() {
         state.metrics.redis_skipped("placement");
     }
+    let held = present.live.ok_or(Refusal::NotLive)?;
     Ok(Facts { owner: present.owner, visibility: present.visibility, placement: held.placement(), met })
 }

@@ -3,10 +3,11 @@
 //! Postgres has decided before anything here runs. What Redis does not take is counted and made good by the reconciliation, so a failure here
 //! is no failure of the caller.
 
-use super::{Known, Opened, redis::tell};
+use super::{Known, Opened};
 use crate::{
     app::State,
     domain::{claims::Owner, sessions::Filter},
+    store::cache::event,
     store::pg::{
         claims::{self, Ended, Held, Which},
         kicks,
@@ -82,7 +83,7 @@ pub async fn published(state: &State, held: &Held) {
     let live = Event::StreamLive { placement: placement.clone(), owner: held.owner };
     let known = Known { session: held.session(), owner: held.owner, credential: Some(held.credential.clone()) };
     let (placed, opened) =
-        tokio::join!(state.kv.run(vec![place(&placement), tell(&live)]), state.sessions.open(known));
+        tokio::join!(state.kv.run(vec![place(&placement), event(&live)]), state.sessions.open(known));
     skipped(state, "placement", placed);
     skipped(state, "session", opened);
     tracing::info!(stream = %held.stream, node = %held.from.node, epoch = held.epoch, session = %held.session,
@@ -96,7 +97,7 @@ pub async fn ended(state: &State, ended: &Ended, reason: EndReason) {
     }
     let told =
         Event::StreamEnded { stream: ended.stream.clone(), epoch: ended.epoch, owner: Some(ended.owner), reason };
-    let commands = vec![unplace(&ended.stream, ended.epoch), tell(&told)];
+    let commands = vec![unplace(&ended.stream, ended.epoch), event(&told)];
     let (unplaced, closed) = tokio::join!(state.kv.run(commands), state.sessions.close(ended.session, reason));
     skipped(state, "placement", unplaced);
     skipped(state, "session", closed);

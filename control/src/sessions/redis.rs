@@ -4,7 +4,10 @@
 //! is told once.
 
 use super::{Known, OnNode, Opened, SessionView};
-use crate::domain::sessions::{Filter, page};
+use crate::{
+    domain::sessions::{Filter, page},
+    store::cache::event,
+};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use kit::{
     clock,
@@ -97,7 +100,7 @@ impl RedisSessions {
             Cmd::hset(&keys::node_clients(&session.node), &field(&session.service, &session.client_id), at),
         ];
         if opened == Opened::Open {
-            commands.push(tell(&told));
+            commands.push(event(&told));
         }
         self.0.run(commands).await?;
         Ok(opened)
@@ -118,7 +121,7 @@ impl RedisSessions {
             Cmd::set(&key, json, Some(Duration::from_secs(keys::CLOSED_SESSION_TTL_SECONDS))),
             Cmd::srem(&keys::stream_sessions(&session.stream), id.to_string()),
             Cmd::hdel(&keys::node_clients(&session.node), &field(&session.service, &session.client_id)),
-            tell(&told),
+            event(&told),
         ];
         self.0.run(commands).await?;
         Ok(Some(known))
@@ -200,12 +203,6 @@ impl SessionView for RedisSessions {
     fn of_stream(&self, stream: StreamId) -> BoxFuture<'_, Result<Vec<SessionId>, KvError>> {
         async move { ids_of(self.0.one(Cmd::smembers(&keys::stream_sessions(&stream))).await?) }.boxed()
     }
-}
-
-/// Tells everybody. An event that does not serialise would be a bug of ours; an empty message is heard by nobody.
-#[must_use]
-pub fn tell(event: &Event) -> Cmd {
-    Cmd::publish(keys::EVENTS, serde_json::to_vec(event).unwrap_or_default())
 }
 
 fn ids_of(reply: Reply) -> Result<Vec<SessionId>, KvError> {

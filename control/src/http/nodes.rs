@@ -1,0 +1,88 @@
+//! `GET /v1/nodes`, `GET /v1/nodes/{node}`, `GET /v1/edges`, `GET /v1/controls`.
+
+use super::caller::{self, Admin};
+use crate::{
+    app::State,
+    domain::nodes::{VersionVerdict, version},
+    error::ApiError,
+    store::pg::claims,
+};
+use actix_web::{HttpRequest, web};
+use kit::{clock, kv::Cmd};
+use proto::{
+    NodeId,
+    api::{Node, Page},
+    fleet::{ControlInfo, EdgeInfo, FLEET_ALIVE_MS, NodeInfo},
+    keys,
+};
+use serde::de::DeserializeOwned;
+
+/// Lists the enrolled media nodes.
+///
+/// # Errors
+/// Postgres away. With Redis away nodes show 0 sessions.
+pub async fn list(_: Admin, req: HttpRequest) -> Result<web::Json<Page<Node>>, ApiError> {
+    let state = caller::state(&req);
+    let all = state.nodes.all();
+    Ok(web::Json(Page { items: shown(&state, all).await?, next_cursor: None }))
+}
+
+/// Shows one.
+///
+/// # Errors
+/// [`ApiError::NodeNotFound`]; Postgres away.
+pub async fn get(_: Admin, req: HttpRequest, path: web::Path<String>) -> Result<web::Json<Node>, ApiError> {
+    let state = caller::state(&req);
+    let wanted = state.nodes.all().into_iter().filter(|(id, _)| id.as_str() == *path).collect();
+    shown(&state, wanted).await?.pop().map(web::Json).ok_or(ApiError::NodeNotFound)
+}
+
+async fn shown(state: &State, nodes: Vec<(NodeId, Option<NodeInfo>)>) -> Result<Vec<Node>, ApiError> {
+    let live = claims::live(&state.pg, None).await?;
+    let ids = nodes.iter().map(|(id, _)| id.clone()).collect();
+    let sessions = state.sessions.on_nodes(ids).await.unwrap_or_default();
+    let now_ms = clock::unix_ms();
+    let show = |(at, (id, info)): (usize, (NodeId, Option<NodeInfo>))| Node {
+        state: state.nodes.state(&id, now_ms).map_or("joining", |s| s.as_str()).to_owned(),
+        streams: live.iter().filter(|held| held.from.node == id).map(|_| 1).sum(),
+        sessions: sessions.get(at).copied().unwrap_or_default(),
+        warnings: info.as_ref().map(warnings).unwrap_or_default(),
+        id: id.to_string(),
+        info,
+    };
+    Ok(nodes.into_iter().enumerate().map(show).collect())
+}
+
+fn warnings(info: &NodeInfo) -> Vec<String> {
+    let (verdict, lines) = version(&info.version);
+    match verdict {
+        VersionVerdict::Fine | VersionVerdict::Warn => lines,
+        VersionVerdict::Refuse => lines.into_iter().map(|line| format!("not supported: {line}")).collect(),
+    }
+}
+
+/// Entries of a hash of processes that were alive a moment ago, by id.
+async fn alive<T: DeserializeOwned>(state: &State, hash: &str, seen_at_ms: impl Fn(&T) -> u64) -> Result<Vec<T>, ApiError> {
+    let map = state.kv.one(Cmd::hgetall(hash)).await?.map()?;
+    let now_ms = clock::unix_ms();
+    let read = map.values().filter_map(|value| serde_json::from_slice::<T>(value).ok());
+    Ok(read.filter(|entry| now_ms.saturating_sub(seen_at_ms(entry)) < FLEET_ALIVE_MS).collect())
+}
+
+/// Lists the edges that run.
+///
+/// # Errors
+/// Redis away.
+pub async fn edges(_: Admin, req: HttpRequest) -> Result<web::Json<Page<EdgeInfo>>, ApiError> {
+    let items = alive(&caller::state(&req), keys::EDGES, |edge: &EdgeInfo| edge.seen_at_ms).await?;
+    Ok(web::Json(Page { items, next_cursor: None }))
+}
+
+/// Lists the control-api processes that run.
+///
+/// # Errors
+/// Redis away.
+pub async fn controls(_: Admin, req: HttpRequest) -> Result<web::Json<Page<ControlInfo>>, ApiError> {
+    let items = alive(&caller::state(&req), keys::CONTROLS, |control: &ControlInfo| control.seen_at_ms).await?;
+    Ok(web::Json(Page { items, next_cursor: None }))
+}

@@ -1,0 +1,136 @@
+//! Compares each node with the tables: claims whose publisher is gone, sessions whose client is gone, placements that Redis lost.
+//!
+//! The tables are read before the node is asked, and what is younger than [`GRACE_MS`] is let be, so that a client that comes while we look is not
+//! taken for one that is gone.
+
+use super::{JobError, lease};
+use crate::{
+    app::State,
+    claiming::{read_watch, write_watch},
+    domain::claims::{Owner, judge},
+    sessions::{Known, live},
+    srs::SrsError,
+    store::pg::claims::{self, Held, Which},
+};
+use kit::{clock, kv::Cmd};
+use proto::{NodeId, ServiceId, fleet::NodeInfo, keys, session::EndReason, srs::api::Client};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+/// What is younger is not judged, in milliseconds: SRS lists a client before its hook, but answers may cross.
+const GRACE_MS: u64 = 5_000;
+/// One control node compares a node at a time; shorter than the period, so that any may do the next turn.
+const LEASE: Duration = Duration::from_millis(4_500);
+/// How long watched byte counts are kept when nobody compares any more.
+const WATCH_TTL: Duration = Duration::from_secs(60);
+
+/// One turn over all nodes that were heard.
+///
+/// # Errors
+/// The first store that was away; a node that does not answer is no error of the job.
+pub async fn run_once(state: &Arc<State>) -> Result<(), JobError> {
+    let heard = state.nodes.all().into_iter().filter_map(|(_, info)| info);
+    let nodes: Vec<NodeInfo> = heard.collect();
+    for done in futures_util::future::join_all(nodes.iter().map(|info| one(state, info))).await {
+        done?;
+    }
+    Ok(())
+}
+
+async fn one(state: &State, info: &NodeInfo) -> Result<(), JobError> {
+    if !lease(state, &format!("reconcile:{}", info.id), LEASE).await {
+        return Ok(());
+    }
+    let Some(api) = state.nodes.api(&info.id) else { return Ok(()) };
+    let live = claims::live(&state.pg, Some(&info.id)).await?;
+    let sessions = state.sessions.of_node(info.id.clone()).await;
+    match state.srs.clients(&api, &info.service).await {
+        Ok(clients) => {
+            let present: HashSet<&str> = clients.iter().map(|client| client.id.as_str()).collect();
+            publishers(state, info, &live, &present).await?;
+            if let Ok(sessions) = sessions {
+                let now_ms = clock::unix_ms();
+                for entry in sessions.iter().filter(|entry| entry.service == info.service) {
+                    let old = now_ms.saturating_sub(entry.opened_ms) >= GRACE_MS;
+                    if old && !present.contains(entry.client.as_str()) {
+                        state.sessions.close(entry.session, EndReason::Reconciled).await?;
+                    }
+                }
+                renew(state, &live, &sessions.iter().map(|entry| entry.session).collect()).await?;
+            }
+            watch(state, &info.id, &info.service, &live, &clients).await
+        }
+        Err(SrsError::OtherRun) => {
+            tracing::info!(node = %info.id, "a node was restarted; its next heartbeat tells its new run");
+            Ok(())
+        }
+        Err(error @ (SrsError::Gone | SrsError::Away(_))) => {
+            tracing::debug!(node = %info.id, %error, "a node cannot be compared");
+            Ok(())
+        }
+    }
+}
+
+/// Frees claims whose publisher the node does not know.
+async fn publishers(state: &State, info: &NodeInfo, live: &[Held], present: &HashSet<&str>) -> Result<(), JobError> {
+    let now_ms = clock::unix_ms();
+    for held in live.iter().filter(|held| held.from.service == info.service) {
+        let old = now_ms.saturating_sub(held.since_ms) >= GRACE_MS;
+        if !old || present.contains(held.from.client.as_str()) {
+            continue;
+        }
+        tracing::warn!(stream = %held.stream, node = %info.id, session = %held.session, "a publisher was found gone");
+        for ended in claims::end(&state.pg, Which::Client(&held.from), EndReason::Reconciled).await? {
+            live::ended(state, &ended, EndReason::Reconciled).await;
+            state.media.claim("reconciled");
+        }
+    }
+    Ok(())
+}
+
+/// Writes placements and publishers' sessions again: Redis may have lost them.
+async fn renew(state: &State, live: &[Held], known: &HashSet<proto::SessionId>) -> Result<(), JobError> {
+    if live.is_empty() {
+        return Ok(());
+    }
+    state.kv.run(live.iter().map(|held| live::place(&held.placement())).collect()).await?;
+    for held in live.iter().filter(|held| !known.contains(&held.session)) {
+        let known = Known { session: held.session(), owner: held.owner, credential: Some(held.credential.clone()) };
+        state.sessions.open(known).await?;
+    }
+    Ok(())
+}
+
+/// Remembers publishers' byte counts, so that a takeover can tell a silent one at once.
+async fn watch(
+    state: &State,
+    node: &NodeId,
+    service: &ServiceId,
+    live: &[Held],
+    clients: &[Client],
+) -> Result<(), JobError> {
+    let publishing: HashSet<&Owner> = live.iter().map(|held| &held.from).collect();
+    let ids: HashSet<&str> = publishing.iter().map(|owner| owner.client.as_str()).collect();
+    let counts: Vec<&Client> = clients.iter().filter(|client| ids.contains(client.id.as_str())).collect();
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let key = keys::node_watch(node);
+    let before = state.kv.one(Cmd::hgetall(&key)).await?.map()?;
+    let before: HashMap<&str, &str> =
+        before.iter().filter_map(|(field, value)| Some((field.as_str(), std::str::from_utf8(value).ok()?))).collect();
+    let now_ms = clock::unix_ms();
+    // Written anew as a whole, so that clients that left do not pile up.
+    let mut commands = vec![Cmd::del(&key)];
+    for client in counts {
+        let field = format!("{service}/{}", client.id);
+        let (_, watch) = judge(before.get(field.as_str()).and_then(|text| read_watch(text)), client.recv_bytes, now_ms);
+        commands.push(Cmd::hset(&key, &field, write_watch(watch)));
+    }
+    commands.push(Cmd::expire(&key, WATCH_TTL));
+    state.kv.run(commands).await?;
+    Ok(())
+}
