@@ -67,9 +67,8 @@ const REWRITTEN: [&str; 13] = [
     "rid",
 ];
 
-/// Attributes of the session part that are written anew, or into each section.
-const REWRITTEN_SESSION: [&str; 8] =
-    ["ice-lite", "ice-options", "group", "msid-semantic", "ice-ufrag", "ice-pwd", "fingerprint", "setup"];
+/// Attributes of the session part that are written anew; those of [`REWRITTEN`] are not wanted there either.
+const REWRITTEN_SESSION: [&str; 3] = ["ice-lite", "group", "msid-semantic"];
 
 impl Answer {
     /// Reads a node's answer.
@@ -252,8 +251,9 @@ impl Answer {
         }
         lines.extend(["a=ice-lite".to_owned(), "a=ice-options:trickle ice2".to_owned(), bundle]);
         lines.push(format!("a=msid-semantic: WMS {msid}"));
-        let kept =
-            |line: &&String| attribute::of(line).is_some_and(|(name, _)| !is_rewritten(name, &REWRITTEN_SESSION));
+        let kept = |line: &&String| {
+            attribute::of(line).is_some_and(|(name, _)| !REWRITTEN_SESSION.contains(&name) && !is_rewritten(name))
+        };
         lines.extend(attributes.into_iter().filter(kept).cloned());
         Block { lines }
     }
@@ -300,7 +300,7 @@ impl Answer {
         }
         for line in part.block.lines.iter().filter(|line| !line.starts_with("c=")) {
             match attribute::of(line) {
-                Some((name, _)) if is_rewritten(name, &REWRITTEN) || DIRECTIONS.contains(&name) => {}
+                Some((name, _)) if is_rewritten(name) => {}
                 Some(("rtpmap" | "fmtp" | "rtcp-fb", value)) => {
                     let pt = value.split(' ').next().unwrap_or_default();
                     if pt == "*" || formats.iter().any(|format| format == pt) {
@@ -341,8 +341,8 @@ impl Answer {
     }
 }
 
-fn is_rewritten(name: &str, names: &[&str]) -> bool {
-    names.contains(&name)
+fn is_rewritten(name: &str) -> bool {
+    REWRITTEN.contains(&name) || DIRECTIONS.contains(&name)
 }
 
 fn rank(candidate: &attribute::Candidate<'_>) -> u8 {
