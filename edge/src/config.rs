@@ -4,6 +4,7 @@ mod upstream;
 
 pub use upstream::{Upstream, UpstreamError, WEIGHT_MAX};
 
+use crate::admit::RateLimit;
 use kit::{
     env::{Env, EnvError},
     net::TrustedProxies,
@@ -40,6 +41,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// `EDGE_AUTH`: `token` (default) or `open`.
     pub auth: AuthMode,
+    /// `EDGE_RATE_LIMIT`: `{per second}:{burst}` of each kind of request from one address, or `off`; default `50:200`.
+    pub rate_limit: RateLimit,
     /// `EDGE_SECRET`, `EDGE_SECRET_PREVIOUS`: the cluster secret, at least [`SECRET_LEN_MIN`] bytes; default: read from Redis.
     pub secret: Option<Keyring>,
     /// Where Redis is.
@@ -256,6 +259,7 @@ impl Config {
             cors: env_mut.or("EDGE_CORS_ORIGINS", CorsOrigins::Any),
             trusted_proxies: env_mut.or("TRUSTED_PROXIES", TrustedProxies::default()),
             auth: env_mut.or("EDGE_AUTH", AuthMode::Token),
+            rate_limit: env_mut.or("EDGE_RATE_LIMIT", RateLimit::default()),
             secret: secret(env_mut),
             redis: kit::kv::RedisConfig::read(env_mut),
             controls: controls.unwrap_or_default(),

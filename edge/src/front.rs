@@ -1,8 +1,18 @@
 //! What the HTTP front asks for: open a session, look at one, end one.
 
+mod failure;
+mod open;
+mod play;
+mod publish;
+mod session;
+mod wire;
+
+pub(crate) use wire::Parts;
+
 use crate::{config::Config, error::ApiError, metrics::Metrics};
 use proto::{EdgeId, NodeId, SessionId, StreamId, session::Role};
 use std::{net::IpAddr, sync::Arc};
+use tokio::sync::oneshot;
 
 /// Requests that are limited per client address, besides opening (which [`Front::open`] limits itself).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +21,15 @@ pub enum LimitedOp {
     Patch,
     /// `DELETE` of a session.
     Delete,
+}
+
+impl LimitedOp {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+        }
+    }
 }
 
 /// A parsed POST: everything that decides about a new session.
@@ -75,16 +94,9 @@ pub struct Dependency {
 #[derive(Debug, Clone)]
 pub struct Front(Arc<Parts>);
 
-#[derive(Debug)]
-struct Parts {
-    config: Config,
-    edge: EdgeId,
-    metrics: Metrics,
-}
-
 impl Front {
-    pub(crate) fn build(config: Config, edge: EdgeId, metrics: Metrics) -> Self {
-        Self(Arc::new(Parts { config, edge, metrics }))
+    pub(crate) fn new(parts: Arc<Parts>) -> Self {
+        Self(parts)
     }
 
     /// This process, for `X-Keystone-Edge`.
@@ -108,38 +120,50 @@ impl Front {
     /// Every dependency and whether it can be used; for `/readyz`, answered from memory.
     #[must_use]
     pub fn readiness(&self) -> Vec<Dependency> {
-        Vec::new()
+        self.0.readiness()
     }
 
     /// Counts one request of `client` against its limit.
     ///
     /// # Errors
     /// [`ApiError::RateLimited`].
-    pub async fn limit(&self, _op: LimitedOp, _client: IpAddr) -> Result<(), ApiError> {
-        std::future::ready(Ok(())).await
+    pub async fn limit(&self, op: LimitedOp, client: IpAddr) -> Result<(), ApiError> {
+        self.0.admission.limit(op.name(), client).await
     }
 
     /// Admits, places and opens a session.
     ///
+    /// Runs as a task of its own: a client that hangs up while it is under way leaves nothing behind, because the session is then ended
+    /// as soon as it is there.
+    ///
     /// # Errors
     /// The refusal to answer with. Nothing is left behind then, at the node or elsewhere.
-    pub async fn open(&self, _request: OpenRequest) -> Result<Opened, ApiError> {
-        std::future::ready(Err(ApiError::NodeUnavailable)).await
+    pub async fn open(&self, request: OpenRequest) -> Result<Opened, ApiError> {
+        let (reply, answer) = oneshot::channel();
+        let parts = self.0.clone();
+        self.0.flows.spawn(async move {
+            let result = parts.open(&request).await;
+            if let Err(Ok(unheard)) = reply.send(result) {
+                parts.undo(&unheard).await;
+            }
+        });
+        // The sender is lost only if the task panicked, which is logged there.
+        answer.await.unwrap_or(Err(ApiError::Internal)).map(|held| held.opened)
     }
 
     /// Opens a handle and asks whether its session still runs.
     ///
     /// # Errors
     /// [`ApiError::SessionUnknown`], or what is wrong with a credential that was sent along.
-    pub async fn session(&self, _handle: &str, _credential: Option<&str>) -> Result<Session, ApiError> {
-        std::future::ready(Err(ApiError::SessionUnknown)).await
+    pub async fn session(&self, handle: &str, credential: Option<&str>) -> Result<Session, ApiError> {
+        self.0.session(handle, credential).await
     }
 
     /// Ends a session at its node.
     ///
     /// # Errors
     /// [`ApiError::SessionUnknown`] also when it has ended before.
-    pub async fn close(&self, _handle: &str, _credential: Option<&str>) -> Result<(), ApiError> {
-        std::future::ready(Err(ApiError::SessionUnknown)).await
+    pub async fn close(&self, handle: &str, credential: Option<&str>) -> Result<(), ApiError> {
+        self.0.close(handle, credential).await
     }
 }

@@ -4,13 +4,20 @@
 //! and opens the session at its media node (`srs`). `replica` holds what the edge keeps of Redis, so that it goes on while Redis is away.
 //! Only [`app`] knows which parts are wired together, only [`config`] reads the environment.
 
+pub mod admit;
 pub mod app;
 pub mod config;
+pub mod control;
 pub mod error;
 pub mod front;
 pub mod http;
 pub mod metrics;
+pub mod nodes;
+pub mod registration;
+pub mod replica;
 pub mod routes;
+pub mod srs;
+pub mod stream;
 
 pub use app::App;
 pub use config::Config;
