@@ -286,7 +286,8 @@ impl Answer {
         if formats.is_empty() {
             return Err(AnswerError::Codec { section: at });
         }
-        let said = DIRECTIONS.into_iter().find(|name| self.text.inherited(part, name).is_some()).unwrap_or("sendrecv");
+        let named = |block: &Block| DIRECTIONS.into_iter().find(|name| block.has(name));
+        let said = named(&part.block).or_else(|| named(&self.text.session)).unwrap_or("sendrecv");
         let direction = match (offer.role(), said) {
             (Role::Publish, "recvonly" | "sendrecv") => "recvonly",
             (Role::Play, "sendonly" | "sendrecv") => "sendonly",
