@@ -97,8 +97,14 @@ impl Shared {
 
     /// A WebRTC session is over, however it ended: forget it and tell.
     pub(crate) fn rtc_ended(&self, client_id: &str) {
-        let Some((client, stream_id)) = self.registry().remove(client_id) else { return };
+        let mut registry = self.registry();
+        let was_live = registry.held(client_id).is_some_and(|stream| stream.active);
+        let Some((client, known)) = registry.remove(client_id) else { return };
+        let left = registry.streams.contains_key(&client.subject.url);
+        drop(registry);
         client.cancel.cancel();
+        // SRS forgets a stream that never went live with its last client, before it tells of that client's end.
+        let stream_id = known.filter(|_| was_live || left);
         let action = if client.kind.publishes() { Action::Unpublish } else { Action::Stop };
         self.hooks.tell(action, &client.subject, Extra::Stream(stream_id.as_deref()));
     }

@@ -1,4 +1,4 @@
-//! A private SRS on free loopback ports, without hooks.
+//! A private SRS on free loopback ports.
 
 use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
@@ -20,8 +20,8 @@ impl Drop for Srs {
     }
 }
 
-/// Starts SRS and waits for its API; `None`, with a plain line, when there is no `srs`.
-pub async fn start() -> Option<Srs> {
+/// Starts SRS and waits for its API; `None`, with a plain line, when there is no `srs`. All hooks go to `hook_url`.
+pub async fn start(hook_url: Option<&str>) -> Option<Srs> {
     if !super::found("srs") {
         println!("SKIPPED: no `srs` on the PATH");
         return None;
@@ -29,13 +29,17 @@ pub async fn start() -> Option<Srs> {
     let dir = std::env::temp_dir().join(format!("keystone-srs-{}", uuid::Uuid::new_v4().simple()));
     std::fs::create_dir_all(dir.join("html")).unwrap();
     let (rtmp, api, http, rtc) = (tcp_port(), tcp_port(), tcp_port(), udp_port());
+    let hooks = hook_url.map_or(String::new(), |url| {
+        let each = ["on_publish", "on_unpublish", "on_play", "on_stop"].map(|action| format!("{action} {url}; "));
+        format!("http_hooks {{ enabled on; {} }}", each.concat())
+    });
     let text = format!(
         "listen 127.0.0.1:{rtmp}; daemon off; pid {0}/srs.pid; srs_log_tank console; ff_log_dir /dev/null; server_id t;\n\
          max_connections 100;\n\
          http_api {{ enabled on; listen 127.0.0.1:{api}; }}\n\
          http_server {{ enabled on; listen 127.0.0.1:{http}; dir {0}/html; }}\n\
          rtc_server {{ enabled on; listen {rtc}; candidate 127.0.0.1; api_as_candidates off; }}\n\
-         vhost __defaultVhost__ {{ rtc {{ enabled on; rtmp_to_rtc off; rtc_to_rtmp off; stun_timeout 30; }} }}\n",
+         vhost __defaultVhost__ {{ rtc {{ enabled on; rtmp_to_rtc off; rtc_to_rtmp off; stun_timeout 30; }} {hooks} }}\n",
         dir.display()
     );
     let conf = dir.join("srs.conf");
