@@ -84,6 +84,24 @@ fn is_authority(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn only_the_tag_or_a_star_matches(line in "[\"W/*, a-c]{0,24}") {
+            let named = line.contains("\"abc\"") || line.contains('*');
+            prop_assert!(named || if_match([line.as_str()].into_iter(), "\"abc\"").is_err());
+        }
+
+        #[test]
+        fn an_origin_has_no_room_for_a_path(host: String, forwarded: String) {
+            let target = Target { host: Some(&host), forwarded_proto: None, forwarded_host: Some(&forwarded) };
+            if let Some(origin) = origin(target) {
+                let authority = origin.strip_prefix("http://").unwrap();
+                prop_assert!(!authority.is_empty() && !authority.contains(['/', '?', '#', '@', '\\', ' ', '\r', '\n']));
+            }
+        }
+    }
 
     #[test]
     fn media_types_ignore_case_and_parameters() {

@@ -12,8 +12,8 @@ pub(crate) enum QueryError {
     /// Over [`QUERY_LEN_MAX`].
     #[error("the query is too long")]
     TooLong,
-    /// It has `;`, `,` or a second `=`, at which SRS would split again.
-    #[error("the query can be read in two ways: `;`, `,` and a second `=` are not allowed")]
+    /// It has `;`, `,`, or a part that is not `name=value`: SRS's reader loses step at each of them.
+    #[error("the query can be read in two ways: it must be `name=value` joined by `&`, without `;` and `,`")]
     Ambiguous,
     /// `app`, `stream`, `token` or `action` stands there twice.
     #[error("the query names `{0}` twice")]
@@ -46,8 +46,9 @@ impl<'a> SrsQuery<'a> {
             return Err(QueryError::Ambiguous);
         }
         let mut query = Self::default();
-        for part in text.split('&').filter(|part| !part.is_empty()) {
-            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        let text = text.strip_suffix('&').unwrap_or(text);
+        for part in text.split('&').filter(|_| !text.is_empty()) {
+            let (name, value) = part.split_once('=').ok_or(QueryError::Ambiguous)?;
             if value.contains('=') {
                 return Err(QueryError::Ambiguous);
             }
@@ -101,22 +102,62 @@ impl<'a> StreamUrl<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn srs_form_takes_four_names_and_drops_the_rest() {
-        let query = SrsQuery::parse("app=live&stream=cam&token=T&eip=1.2.3.4&ice-ufrag=abcd&flag").unwrap();
+        let query = SrsQuery::parse("app=live&stream=cam&token=T&eip=1.2.3.4&ice-ufrag=abcd&x=&").unwrap();
         assert_eq!(query, SrsQuery { app: Some("live"), stream: Some("cam"), token: Some("T"), action: None });
         assert_eq!(SrsQuery::parse("").unwrap(), SrsQuery::default());
     }
 
     #[test]
     fn what_srs_would_read_otherwise_is_refused() {
-        for bad in ["app=live&stream=a;stream=b", "stream=good&a=b=stream=evil", "stream=good&token=abc==,stream,evil"]
-        {
+        for bad in [
+            "app=live&stream=a;stream=b",
+            "stream=good&a=b=stream=evil",
+            "stream=good&token=abc==,stream,evil",
+            "flag&app=live&stream=x",
+            "&stream=x",
+            "a=b&&stream=x",
+        ] {
             assert_eq!(SrsQuery::parse(bad), Err(QueryError::Ambiguous), "{bad}");
         }
         assert_eq!(SrsQuery::parse("stream=a&stream=b"), Err(QueryError::Twice("stream")));
         assert_eq!(SrsQuery::parse(&"x".repeat(QUERY_LEN_MAX + 1)), Err(QueryError::TooLong));
+    }
+
+    /// SRS's own reader (`srs_parse_query_string`, 5.0.216): split at any of the separators, pair what comes out, the last of a name wins.
+    fn as_srs_reads(text: &str) -> BTreeMap<String, String> {
+        let mut words = Vec::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['=', ',', '&', ';']) {
+            words.push(rest[..at].to_owned());
+            let double = rest[at..].starts_with("&&");
+            rest = &rest[at + if double { 2 } else { 1 }..];
+        }
+        if !rest.is_empty() {
+            words.push(rest.to_owned());
+        }
+        words.chunks(2).map(|pair| (pair[0].clone(), pair.get(1).cloned().unwrap_or_default())).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_means_the_same_to_srs(text in "((app|stream|token|x)?[=&;,a-c]?){0,12}") {
+            if let Ok(query) = SrsQuery::parse(&text) {
+                let srs = as_srs_reads(&text);
+                for (name, value) in [("app", query.app), ("stream", query.stream), ("token", query.token)] {
+                    prop_assert_eq!(srs.get(name).map(String::as_str), value, "{} in {:?}", name, text);
+                }
+            }
+        }
+
+        #[test]
+        fn no_text_makes_a_reader_panic(text: String, name: String) {
+            let _ = (SrsQuery::parse(&text), StreamUrl::parse(&text), value(&text, &name));
+        }
     }
 
     #[test]

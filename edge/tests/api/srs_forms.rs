@@ -69,7 +69,7 @@ async fn clients_values_of_the_query_form_never_reach_the_node() {
     let world = World::start().await;
     let token = world.token("cam", Role::Publish);
     let evil = "ice-ufrag=evil&ice-pwd=0123456789012345678901&eip=198.51.100.1&candidate=evil&encrypt=false&dtls=false&vhost=evil\
-        &domain=evil&callback=evil&method=DELETE&codec=av1&evil";
+        &domain=evil&callback=evil&method=DELETE&codec=av1&x=evil";
     Opened::of(post(&world, &format!("/rtc/v1/whip/?app=live&stream=cam&token={token}&{evil}"), "pub.sdp").await).await;
     let query = world.node().posts()[0].query.clone();
     for word in ["evil", "198.51.100.1", "encrypt", "dtls", "vhost", "callback", "method", "codec", &token] {
