@@ -3,6 +3,7 @@
 use crate::ready::root_cause;
 use proto::{
     api::{AccessToken, CreateStream, CreateToken, IssuedToken, Login, NewStream, Node, Page, Register, Stream},
+    fleet::EdgeInfo,
     ids::StreamId,
 };
 use reqwest::{Method, Response, StatusCode};
@@ -130,6 +131,14 @@ impl Api {
     /// [`ApiError`].
     pub async fn nodes(&self) -> Result<Page<Node>, ApiError> {
         self.send(Method::GET, "/v1/nodes", None::<&()>).await
+    }
+
+    /// The edges that are alive, for administrators.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn edges(&self) -> Result<Page<EdgeInfo>, ApiError> {
+        self.send(Method::GET, "/v1/edges", None::<&()>).await
     }
 
     async fn send<B: Serialize, A: DeserializeOwned>(

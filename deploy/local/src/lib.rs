@@ -9,6 +9,8 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod data;
+pub mod demo;
+pub mod demo_line;
 pub mod devnode;
 pub mod dotenv;
 pub mod media;

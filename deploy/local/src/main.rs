@@ -4,7 +4,7 @@ use clap::Parser;
 use keystone::{
     cli::{Cli, Command},
     config::Config,
-    run_devnode, say, test_stores, up,
+    demo, run_devnode, say, test_stores, up,
 };
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Up(args) => up::run(args, config).await,
-        Command::Demo(_) => Err(anyhow::anyhow!("not yet")),
+        Command::Demo(args) => Box::pin(demo::run(args, config)).await,
         Command::Devnode(args) => run_devnode::run(args, config).await,
         Command::TestStores(args) => test_stores::run(args, config).await,
     };

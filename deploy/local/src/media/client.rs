@@ -61,6 +61,7 @@ impl std::fmt::Debug for PlayOptions {
 pub struct SessionHandle {
     endpoint: Endpoint,
     session: Url,
+    edge: Option<String>,
     stats: watch::Receiver<Stats>,
     cancel: CancellationToken,
     task: tokio::task::JoinHandle<Option<String>>,
@@ -123,7 +124,7 @@ async fn open(
     let cancel = CancellationToken::new();
     let session = Session::new(rtc, socket, local, Media { audio, video, keyframe_asked: None }, source, tx, started);
     let task = tokio::spawn(session.run(cancel.clone()));
-    Ok(SessionHandle { endpoint, session: answer.session, stats, cancel, task })
+    Ok(SessionHandle { endpoint, session: answer.session, edge: answer.edge, stats, cancel, task })
 }
 
 /// A UDP socket on an address from which the server of `url` can be reached.
@@ -160,6 +161,11 @@ impl SessionHandle {
     /// The session's own URL, from `Location`.
     pub fn session_url(&self) -> &str {
         self.session.as_str()
+    }
+
+    /// The edge that answered the POST, from `X-Keystone-Edge`; `None` when a media node answered itself.
+    pub fn edge(&self) -> Option<&str> {
+        self.edge.as_deref()
     }
 
     /// Follows the counters; the channel closes when the session ended.

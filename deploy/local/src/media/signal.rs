@@ -74,6 +74,8 @@ pub(crate) struct Endpoint {
 pub(crate) struct Answer {
     pub(crate) sdp: String,
     pub(crate) session: Url,
+    /// `X-Keystone-Edge`: which edge answered, behind a load balancer.
+    pub(crate) edge: Option<String>,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -105,8 +107,9 @@ impl Endpoint {
         let location = location.ok_or_else(|| MediaError::Answer("201 without Location".into()))?;
         // A relative reference is resolved against the URL that answered, after redirects.
         let session = response.url().join(location).map_err(|error| MediaError::Answer(error.to_string()))?;
+        let edge = response.headers().get("x-keystone-edge").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let sdp = response.text().await.map_err(MediaError::no_answer)?;
-        Ok(Answer { sdp, session })
+        Ok(Answer { sdp, session, edge })
     }
 
     /// DELETEs the session; one that is gone already counts as deleted.

@@ -1,0 +1,81 @@
+# What people and CI run. `make help` lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# Node from PyPI, where the machine's own is too old (deploy/setup.sh).
+export PATH := $(CURDIR)/.keystone/bin:$(PATH)
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+KEYSTONE := $(TARGET)/debug/keystone
+# Passed to `keystone demo` and `keystone up`: make demo DEMO_ARGS="--for 30s --json"
+DEMO_ARGS ?=
+UP_ARGS ?=
+# Passed to nextest: make test TEST_ARGS="-p edge whip"
+TEST_ARGS ?=
+COMPOSE := docker compose -f deploy/docker-compose.dev.yml --env-file .env
+# Settings written by `make up`, for services run from a terminal.
+WITH_ENV := test -f .env || { echo "no .env: run \`make up\` first, in another terminal" >&2; exit 1; }; set -a; . ./.env; set +a;
+
+.PHONY: help setup build web up down demo migrate run-control run-gateway run-web check test test-all bench sim fuzz
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what this machine lacks (PostgreSQL, Redis, Caddy, Node, ffmpeg, Chromium …); start none of it
+	@deploy/setup.sh
+
+build: ## build both services and the command line tool
+	@$(CARGO) build --locked --workspace --bins
+
+web: setup ## build the web page into web/dist
+	@npm --prefix web run --silent build -- --logLevel warn
+
+demo: setup build web ## a whole cluster with a test picture going in by WHIP and coming out by WHEP (DEMO_ARGS="--for 30s --json")
+	@exec $(KEYSTONE) demo $(DEMO_ARGS)
+
+up: setup ## PostgreSQL, Redis and SRS for development, and the .env of the run- commands; Docker if it runs, else until Ctrl-C
+	@$(CARGO) build --locked --quiet -p keystone
+	@if docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1; then \
+		$(KEYSTONE) dev-settings && $(COMPOSE) up -d --wait && echo "up; \`make down\` ends it"; \
+	else \
+		exec $(KEYSTONE) up --deps-only $(UP_ARGS); \
+	fi
+
+down: ## end what `make up` started in Docker; data stays
+	@$(COMPOSE) down
+
+migrate: ## bring the database of DATABASE_URL (else of .env) to the present schema
+	@$(CARGO) build --locked --quiet -p control
+	@if [ -n "$$DATABASE_URL" ]; then :; else $(WITH_ENV) fi; exec $(TARGET)/debug/control-api migrate
+
+run-control: migrate ## control-api in this terminal, with the settings of `make up`
+	@$(WITH_ENV) exec $(TARGET)/debug/control-api
+
+run-gateway: ## edge-gateway in this terminal, with the settings of `make up`
+	@$(CARGO) build --locked --quiet -p edge
+	@$(WITH_ENV) exec $(TARGET)/debug/edge-gateway
+
+run-web: setup ## the web page on port 5173, rebuilt as it is edited
+	@if [ -f .env ]; then set -a; . ./.env; set +a; fi; exec npm --prefix web run dev
+
+check: ## formatting, clippy with warnings as errors, the tree's own rules, the page's types and lint
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --locked --workspace --all-targets --quiet -- -D warnings
+	@$(CARGO) nextest run --locked -p kit --test tidy --status-level fail --final-status-level fail
+	@npm --prefix web run --silent check
+
+test: setup check build web ## check, then all quick tests with real stores, media and browser
+	@KEYSTONE_PROGRAMS=$(abspath $(TARGET)/debug) $(KEYSTONE) test-stores -- deploy/test.sh quick $(TEST_ARGS)
+
+test-all: setup check build web ## everything: third-party clients, all of real SRS, licences
+	@KEYSTONE_PROGRAMS=$(abspath $(TARGET)/debug) $(KEYSTONE) test-stores -- deploy/test.sh all $(TEST_ARGS)
+
+bench: setup ## measurements, each beside a peer in the same run; results in bench/README.md
+	@bench/run.sh
+
+sim: ## seeded simulation of a cluster
+	@echo "make sim comes with gossip and placement across nodes; until then the state machines are tested by \`make test\`" >&2; exit 1
+
+fuzz: ## fuzzing of the wire parsers
+	@echo "make fuzz comes with the RTMP and SRT parsers; until then the parsers are covered by properties in \`make test\`" >&2; exit 1
