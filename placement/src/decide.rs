@@ -1,0 +1,207 @@
+//! One stream, one node, and why.
+//!
+//! The bound is that of consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam, 2016): no node gets a stream that lifts
+//! it above 1.25 times its weighted mean, rounded up. Mean and weights are taken over the nodes that can take the stream at all, the new
+//! stream included, so the bounds add up to more than there are streams and one of those nodes is always below its own: the bound alone
+//! never refuses anybody.
+
+use crate::{
+    member::{Load, Member, Resource, State, Zone},
+    ring::Ring,
+};
+use proto::NodeId;
+use std::{collections::BTreeMap, fmt};
+
+/// How far above its mean a node may go, in per cent of the mean.
+pub const BOUND_PERCENT: u32 = 125;
+
+/// What a decision has to heed besides the ring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy<'a> {
+    /// Bound in per cent of a node's weighted mean. Less than 100 counts as 100, below which there would not be room for all.
+    pub bound_percent: u32,
+    /// Nodes of this zone first, others only if none of it can take the stream.
+    pub zone: Option<&'a Zone>,
+    /// Nodes that have just failed and are not to be tried again.
+    pub exclude: &'a [NodeId],
+}
+
+impl Default for Policy<'_> {
+    fn default() -> Self {
+        Self { bound_percent: BOUND_PERCENT, zone: None, exclude: &[] }
+    }
+}
+
+/// What was against a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It takes no new streams in this state.
+    State(State),
+    /// The caller excluded it.
+    Excluded,
+    /// It has reached a limit.
+    Full {
+        /// Of what.
+        resource: Resource,
+        /// What is used.
+        used: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// It stands in another zone than the one preferred.
+    OtherZone,
+    /// One more stream would lift it above its bound.
+    Bound {
+        /// Streams it has.
+        streams: u32,
+        /// Streams it may have.
+        bound: u64,
+    },
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::State(state) => write!(f, "is {}", state.as_str()),
+            Self::Excluded => f.write_str("has just been tried"),
+            Self::Full { resource, used, limit } => write!(f, "is full: {used} of {limit} {}", resource.as_str()),
+            Self::OtherZone => f.write_str("is in another zone"),
+            Self::Bound { streams, bound } => write!(f, "has {streams} of the {bound} streams that are its share"),
+        }
+    }
+}
+
+/// A node that comes before the chosen one and was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The node.
+    pub node: NodeId,
+    /// What was against it.
+    pub reason: Reason,
+}
+
+/// Why no node was chosen. Each node's own reason is in [`Decision::passed_over`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There are no nodes.
+    #[error("there are no media nodes")]
+    NoNodes,
+    /// No node is up.
+    #[error("no media node is up")]
+    NoneUp,
+    /// Nodes are up, and full.
+    #[error("every media node that is up is full")]
+    AllFull,
+    /// Nodes are up, and all were tried.
+    #[error("every media node that is up has just been tried")]
+    AllTried,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The nodes that may take the stream, in the order to try them; the first is the choice. Empty if there is none.
+    pub candidates: Vec<NodeId>,
+    /// The nodes that come before the choice in the ring's order, all nodes if there is no choice.
+    pub passed_over: Vec<PassedOver>,
+    /// The choice's bound in streams.
+    pub bound: Option<u64>,
+    /// Why there is no choice.
+    pub refusal: Option<Refusal>,
+}
+
+impl Decision {
+    /// The node to take.
+    #[must_use]
+    pub fn chosen(&self) -> Option<&NodeId> {
+        self.candidates.first()
+    }
+}
+
+/// Chooses the node for a stream, and says why.
+///
+/// It is, of the nodes that are up, not excluded, not full and in the preferred zone, the first in the ring's order that stays under its
+/// bound. If there are no such nodes, then of those in other zones; then of the suspect ones.
+///
+/// `loads` are the streams each node has been given, by claims; a node that is missing there has none.
+#[must_use]
+pub fn decide(ring: &Ring, loads: &BTreeMap<NodeId, Load>, key: &[u8], policy: &Policy<'_>) -> Decision {
+    let load = |member: &Member| loads.get(&member.id).copied().unwrap_or_default();
+    let order: Vec<&Member> = ring.owners(key).collect();
+    let tiers: [fn(&Member, &Policy<'_>) -> bool; 3] = [
+        |member, policy| member.state == State::Up && in_zone(member, policy),
+        |member, _| member.state == State::Up,
+        |member, _| member.state == State::Suspect,
+    ];
+    for tier in tiers {
+        let open = |member: &&Member| tier(member, policy) && closed(member, &load(member), policy).is_none();
+        let eligible: Vec<&Member> = order.iter().copied().filter(open).collect();
+        if eligible.is_empty() {
+            continue;
+        }
+        let streams = eligible.iter().fold(1_u64, |sum, member| sum.saturating_add(load(member).streams.into()));
+        let weights = eligible.iter().fold(0_u64, |sum, member| sum.saturating_add(member.weight.get().into()));
+        let bound = |member: &Member| bound(policy.bound_percent, streams, member.weight.get(), weights);
+        let fits = |member: &Member| u64::from(load(member).streams) < bound(member);
+        let candidates: Vec<NodeId> = eligible.iter().filter(|m| fits(m)).map(|m| m.id.clone()).collect();
+        let chosen = order.iter().position(|member| candidates.first() == Some(&member.id)).unwrap_or(order.len());
+        let passed_over = order.iter().take(chosen).map(|member| {
+            let over = || Reason::Bound { streams: load(member).streams, bound: bound(member) };
+            let reason = if tier(member, policy) {
+                closed(member, &load(member), policy).unwrap_or_else(over)
+            } else {
+                against(member, &load(member), policy).unwrap_or(Reason::OtherZone)
+            };
+            PassedOver { node: member.id.clone(), reason }
+        });
+        return Decision {
+            passed_over: passed_over.collect(),
+            bound: order.get(chosen).map(|member| bound(member)),
+            refusal: None,
+            candidates,
+        };
+    }
+    let passed_over = order.iter().map(|member| {
+        let reason = against(member, &load(member), policy).unwrap_or(Reason::State(member.state));
+        PassedOver { node: member.id.clone(), reason }
+    });
+    let passed_over: Vec<PassedOver> = passed_over.collect();
+    Decision { candidates: Vec::new(), refusal: Some(refusal(&passed_over)), passed_over, bound: None }
+}
+
+fn in_zone(member: &Member, policy: &Policy<'_>) -> bool {
+    policy.zone.is_none_or(|zone| member.zone.as_ref() == Some(zone))
+}
+
+/// What keeps a node in a fit state from taking any stream.
+fn closed(member: &Member, load: &Load, policy: &Policy<'_>) -> Option<Reason> {
+    if policy.exclude.contains(&member.id) {
+        return Some(Reason::Excluded);
+    }
+    member.limits.exhausted(load).map(|(resource, used, limit)| Reason::Full { resource, used, limit })
+}
+
+/// What is against a node besides zone and bound.
+fn against(member: &Member, load: &Load, policy: &Policy<'_>) -> Option<Reason> {
+    match member.state {
+        State::Up => closed(member, load, policy),
+        State::Joining | State::Suspect | State::Draining | State::Down => Some(Reason::State(member.state)),
+    }
+}
+
+/// ⌈percent × streams × weight ÷ (100 × weights)⌉, at least 1.
+fn bound(percent: u32, streams: u64, weight: u8, weights: u64) -> u64 {
+    let share = u128::from(percent.max(100)).saturating_mul(streams.into()).saturating_mul(weight.into());
+    let whole = u128::from(weights.max(1)).saturating_mul(100);
+    u64::try_from(share.div_ceil(whole)).unwrap_or(u64::MAX)
+}
+
+fn refusal(passed_over: &[PassedOver]) -> Refusal {
+    let any = |of: fn(&Reason) -> bool| passed_over.iter().any(|passed| of(&passed.reason));
+    match () {
+        () if passed_over.is_empty() => Refusal::NoNodes,
+        () if any(|reason| matches!(reason, Reason::Full { .. })) => Refusal::AllFull,
+        () if any(|reason| matches!(reason, Reason::Excluded)) => Refusal::AllTried,
+        () => Refusal::NoneUp,
+    }
+}
