@@ -41,7 +41,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// `EDGE_AUTH`: `token` (default) or `open`.
     pub auth: AuthMode,
-    /// `EDGE_RATE_LIMIT`: `{per second}:{burst}` of each kind of request from one address, or `off`; default `50:200`.
+    /// `EDGE_RATE_LIMIT`: `{per second}:{burst}` of each kind of request from one address, or `off`; default `50:200`. Publishing
+    /// gets a fifth of it.
     pub rate_limit: RateLimit,
     /// `EDGE_SECRET`, `EDGE_SECRET_PREVIOUS`: the cluster secret, at least [`SECRET_LEN_MIN`] bytes; default: read from Redis.
     pub secret: Option<Keyring>,

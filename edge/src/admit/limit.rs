@@ -3,7 +3,7 @@
 use super::script;
 use crate::error::ApiError;
 use kit::kv::{Cmd, Reply};
-use proto::keys;
+use proto::{keys, session::Role};
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
@@ -15,6 +15,8 @@ use std::{
 /// Addresses remembered at most while Redis is away; when full, those with nothing owed are dropped, then all.
 const REMEMBERED_MAX: usize = 65_536;
 const MICROSECONDS: u64 = 1_000_000;
+/// Publishers get one request where others get so many.
+const PUBLISH_SHARE: u32 = 5;
 
 /// How many requests of one kind an address may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,17 @@ impl FromStr for RateLimit {
 }
 
 impl RateLimit {
+    /// The limit of one kind of request. Publishers come one at a time where viewers come as an audience, and each POST of theirs may take a
+    /// stream's name at a node, so they get a fifth.
+    fn of(self, name: &str) -> Self {
+        match self {
+            Self::On { per_second, burst } if name == Role::Publish.as_str() => {
+                Self::On { per_second: per_second.div_ceil(PUBLISH_SHARE), burst: burst.div_ceil(PUBLISH_SHARE) }
+            }
+            Self::On { .. } | Self::Off => self,
+        }
+    }
+
     /// Microseconds a request costs, and microseconds that may be owed.
     fn times(self) -> Option<(u64, u64)> {
         let Self::On { per_second, burst } = self else { return None };
@@ -78,7 +91,7 @@ impl Limiter {
     /// What Redis is to run; `None` when there is no limit.
     #[must_use]
     pub fn command(&self, name: &'static str, client: IpAddr) -> Option<Cmd> {
-        let (cost, owed) = self.limit.times()?;
+        let (cost, owed) = self.limit.of(name).times()?;
         Some(script::limit(&keys::limit_by_address(name, network(client)), cost, owed))
     }
 
@@ -96,7 +109,7 @@ impl Limiter {
     /// # Errors
     /// [`ApiError::RateLimited`].
     pub fn locally(&self, name: &'static str, client: IpAddr, now: Duration) -> Result<(), ApiError> {
-        let Some((cost, owed)) = self.limit.times() else { return Ok(()) };
+        let Some((cost, owed)) = self.limit.of(name).times() else { return Ok(()) };
         let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX / 2);
         let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (name, network(client));

@@ -54,7 +54,8 @@ async fn w21_headers_are_exposed_on_refusals_too() {
     let exposed =
         ["Location", "ETag", "Link", "Retry-After", "WWW-Authenticate", "Accept-Post", "Accept-Patch", "Allow"];
     for (request, status) in [
-        (post(world.url("/rtc/v1/whip/cam")), 401),
+        (post(world.url("/rtc/v1/whip/cam")), 400),
+        (post(world.url("/rtc/v1/whip/cam")).body(fixture("pub.sdp")), 401),
         (post(world.url("/rtc/v1/whep/cam")), 400),
         (post(session), 405),
         (post(world.url("/rtc/v1/nowhere")), 404),

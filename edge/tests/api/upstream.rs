@@ -32,7 +32,7 @@ async fn late_srs_codes_are_understood() {
         (400, "5012: RtcSdpDecode", &[400, 422][..]),
         (400, "5018: RtcSdpNegotiate", &[400, 422]),
         (409, "1028: StreamBusy", &[409]),
-        (401, "refused", &[401, 403]),
+        (401, "4041: SystemAuth", &[401, 403]),
         (500, "1000: Whatever", &[502, 503]),
     ] {
         let world = World::start().await;

@@ -5,7 +5,7 @@ use super::helpers::{
     sdp::{fixture, sections, values},
     srs::Behave,
 };
-use proto::session::Role;
+use proto::{session::Role, stream::Visibility};
 use reqwest::Method;
 
 #[actix_web::test]
@@ -108,9 +108,12 @@ async fn p15_no_links_unless_configured_and_bearers_as_with_whip() {
     world.publish().await;
     let answer = world.post("/rtc/v1/whep/cam", &world.token("cam", Role::Play), fixture("play.sdp")).await;
     assert_eq!((answer.status().as_u16(), header(&answer, "link")), (201, String::new()));
-    let answer = world.post("/rtc/v1/whep/cam", "bad", fixture("play.sdp")).await;
+    world.truth.add_stream("private", Visibility::Private);
+    let answer = world.post("/rtc/v1/whep/private", "bad", fixture("play.sdp")).await;
     assert!(header(&answer, "www-authenticate").contains("invalid_token"));
     refused(answer, 401, "token-invalid").await;
+    // A public stream needs no credential, so a stale one does no harm.
+    Opened::of(world.post("/rtc/v1/whep/cam", "bad", fixture("play.sdp")).await).await;
 }
 
 #[actix_web::test]
