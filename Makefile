@@ -25,13 +25,13 @@ help: ## list the commands
 setup: ## install what this machine lacks (PostgreSQL, Redis, Caddy, Node, ffmpeg, Chromium …); start none of it
 	@deploy/setup.sh
 
-build: ## build both services and the command line tool
+build: setup ## build both services and the command line tool
 	@$(CARGO) build --locked --workspace --bins
 
 web: setup ## build the web page into web/dist
 	@npm --prefix web run --silent build -- --logLevel warn
 
-demo: setup build web ## a whole cluster with a test picture going in by WHIP and coming out by WHEP (DEMO_ARGS="--for 30s --json")
+demo: build web ## a whole cluster with a test picture going in by WHIP and coming out by WHEP (DEMO_ARGS="--for 30s --json")
 	@exec $(KEYSTONE) demo $(DEMO_ARGS)
 
 up: setup ## PostgreSQL, Redis and SRS for development, and the .env of the run- commands; Docker if it runs, else until Ctrl-C
@@ -59,17 +59,17 @@ run-gateway: ## edge-gateway in this terminal, with the settings of `make up`
 run-web: setup ## the web page on port 5173, rebuilt as it is edited
 	@if [ -f .env ]; then set -a; . ./.env; set +a; fi; exec npm --prefix web run dev
 
-check: ## formatting, clippy with warnings as errors, the tree's own rules, the page's types and lint
+check: setup ## formatting, clippy with warnings as errors, the tree's own rules, the page's types and lint
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --locked --workspace --all-targets --quiet -- -D warnings
 	@$(CARGO) nextest run --locked -p kit --test tidy --status-level fail --final-status-level fail
 	@npm --prefix web run --silent check
 
-test: setup check build web ## check, then all quick tests with real stores, media and browser
-	@KEYSTONE_PROGRAMS=$(abspath $(TARGET)/debug) $(KEYSTONE) test-stores -- deploy/test.sh quick $(TEST_ARGS)
+test: check build web ## check, then all quick tests with real stores, media and browser
+	@$(KEYSTONE) test-stores -- deploy/test.sh quick $(TEST_ARGS)
 
-test-all: setup check build web ## everything: third-party clients, all of real SRS, licences
-	@KEYSTONE_PROGRAMS=$(abspath $(TARGET)/debug) $(KEYSTONE) test-stores -- deploy/test.sh all $(TEST_ARGS)
+test-all: check build web ## everything: third-party clients, all of real SRS, licences
+	@$(KEYSTONE) test-stores -- deploy/test.sh all $(TEST_ARGS)
 
 bench: setup ## measurements, each beside a peer in the same run; results in bench/README.md
 	@bench/run.sh

@@ -31,6 +31,8 @@ pub enum Command {
     Demo(Demo),
     /// Run one built-in media node, for development and tests only; `up` starts it when there is no SRS.
     Devnode(Devnode),
+    /// Write `.env` and the media nodes' configurations for stores and nodes that Docker runs (`make up`).
+    DevSettings,
     /// Start a private PostgreSQL for tests, run a command with `TEST_DATABASE_URL` set, and count the tests it ran.
     TestStores(TestStores),
 }

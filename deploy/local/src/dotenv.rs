@@ -19,14 +19,16 @@ pub fn write(file: &Path, plan: &Plan) -> Result<(), DataError> {
     vars.extend(settings.edge(&origin));
     vars.extend(settings.control_listen(0));
     vars.extend(settings.edge_listen(0));
-    vars.push(("PUBLIC_API_PATH", "/".to_owned()));
-    vars.push(("VITE_API_BASE", format!("http://127.0.0.1:{}", plan.ports.control(0))));
+    // For the web page's development server, and for deploy/docker-compose.dev.yml.
+    vars.push(("KEYSTONE_CONTROL", format!("http://127.0.0.1:{}", plan.ports.control(0))));
+    vars.push(("KEYSTONE_EDGE", format!("http://127.0.0.1:{}", plan.ports.edge_http(0))));
+    vars.push(("POSTGRES_PASSWORD", plan.postgres.password.clone()));
     write_private(file, render(&vars).as_bytes())
 }
 
 /// One `NAME='value'` a line, for `. ./.env` of a shell; the first of two equal names counts.
 fn render(vars: &[Var]) -> String {
-    let mut text = String::from("# Written by `keystone up --deps-only` at each start; changes are lost.\n");
+    let mut text = String::from("# Written by `make up` at each start; changes are lost.\n");
     let mut seen = std::collections::HashSet::new();
     for (name, value) in vars.iter().filter(|(name, _)| seen.insert(*name)) {
         text.push_str(&format!("{name}='{}'\n", value.replace('\'', "'\\''")));

@@ -23,6 +23,7 @@ async fn main() -> ExitCode {
         Command::Up(args) => up::run(args, config).await,
         Command::Demo(args) => Box::pin(demo::run(args, config)).await,
         Command::Devnode(args) => run_devnode::run(args, config).await,
+        Command::DevSettings => up::dev_settings(&config),
         Command::TestStores(args) => test_stores::run(args, config).await,
     };
     result.unwrap_or_else(|error| {

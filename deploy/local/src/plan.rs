@@ -39,6 +39,8 @@ pub enum PortBase {
     Shift(u16),
     /// The first shift whose ports are all free.
     Free,
+    /// The defaults, whoever listens there: it is what this plan describes, started by something else.
+    AsIs,
 }
 
 /// What is asked for.
@@ -280,6 +282,7 @@ fn choose_ports(options: &Options) -> Result<Ports, PortError> {
     };
     match options.ports {
         PortBase::Free => free_shift(FREE_STEP, wanted),
+        PortBase::AsIs => Ports::new(0),
         PortBase::Shift(shift) => {
             let ports = Ports::new(shift)?;
             match first_taken(&wanted(ports)) {

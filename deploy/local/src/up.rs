@@ -3,10 +3,11 @@
 use crate::{
     cli::{Up, repository},
     cluster::Cluster,
-    config::Config,
+    config::{Config, Media},
     dotenv,
-    plan::{ClusterError, Scope},
+    plan::{ClusterError, Options, Plan, PortBase, Scope},
     report, say,
+    tools::MediaChoice,
 };
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -47,6 +48,28 @@ pub async fn run(args: Up, config: Config) -> anyhow::Result<ExitCode> {
     };
     finish(cluster).await;
     Ok(code)
+}
+
+/// Writes what services and media nodes need when Docker runs the stores and the nodes (deploy/docker-compose.dev.yml).
+///
+/// # Errors
+/// What keeps the cluster's folder or `.env` from being written.
+pub fn dev_settings(config: &Config) -> anyhow::Result<ExitCode> {
+    let root = repository(&std::env::current_dir()?);
+    let options = Options {
+        ports: PortBase::AsIs,
+        // Nothing is looked for on this machine: the image brings SRS.
+        media: Some(Media::Builtin),
+        scope: Scope::Deps,
+        ..Options::in_repository(&root)
+    };
+    let plan = Plan::make(options, config)?;
+    let srs = MediaChoice::Srs { program: "srs".into(), version: String::new() };
+    for node in &plan.nodes {
+        node.prepare(&srs)?;
+    }
+    dotenv::write(&root.join(".env"), &plan)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Ends the cluster in order and says who had to be killed.

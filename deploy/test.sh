@@ -1,0 +1,38 @@
+#!/bin/sh
+# The tests of `make test` (quick) and `make test-all` (all), inside `keystone test-stores`, which counts what they print.
+# With further arguments, those are nextest's and nothing else is run: deploy/test.sh quick -p edge whip
+set -u
+cd "$(dirname "$0")/.."
+mode=$1
+shift
+failed=0
+run() { "$@" || failed=1; }
+skipped() {
+    echo "skipped $1: $2" >>"${KEYSTONE_TEST_SKIPS:-/dev/stderr}"
+    # One that counts as passed is taken back for each line of skips.
+    echo "# pass 1"
+}
+
+case $mode in
+quick) filter='not test(/^all_only::/)' ;;
+all) filter='all()' ;;
+*) echo "test.sh: quick or all, not $mode" >&2; exit 64 ;;
+esac
+run cargo nextest run --locked --workspace --config-file deploy/nextest.toml -E "$filter" "$@"
+[ $# -eq 0 ] || exit $failed
+
+run npm --prefix web run --silent test -- --passWithNoTests
+
+if [ "$mode" = all ]; then
+    if cargo deny --version >/dev/null 2>&1; then
+        run cargo deny --offline check licenses bans sources
+    else
+        skipped licences "cargo-deny is not installed: cargo install --locked cargo-deny"
+    fi
+    if cargo machete --version >/dev/null 2>&1; then
+        run cargo machete
+    else
+        skipped unused-dependencies "cargo-machete is not installed: cargo install --locked cargo-machete"
+    fi
+fi
+exit $failed
