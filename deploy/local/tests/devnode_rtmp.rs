@@ -4,13 +4,11 @@
 
 mod devnode_support;
 
-use std::process::Stdio;
-
 use devnode_support::hooks::HookServer;
-use devnode_support::{PATIENCE, eventually, need};
+use devnode_support::{PATIENCE, encoder, eventually, need};
 use keystone::devnode::{self, DevNode, DevNodeConfig};
 use keystone::media::{self, PlayOptions};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 async fn node(hooks: &HookServer) -> DevNode {
     let mut config = DevNodeConfig::local("node-a");
@@ -18,43 +16,8 @@ async fn node(hooks: &HookServer) -> DevNode {
     devnode::start(config).await.unwrap()
 }
 
-/// An encoder like OBS: H.264 without B-frames and AAC, a keyframe a second.
-fn encoder(node: &DevNode, key: &str) -> Child {
-    need("ffmpeg");
-    let target = format!("rtmp://{}/live/{key}", node.endpoints().rtmp);
-    Command::new("ffmpeg")
-        .args([
-            "-hide_banner",
-            "-loglevel",
-            "error",
-            "-nostdin",
-            "-re",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc2=size=320x180:rate=30",
-        ])
-        .args(["-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100", "-c:v", "libx264", "-preset"])
-        .args([
-            "ultrafast",
-            "-tune",
-            "zerolatency",
-            "-pix_fmt",
-            "yuv420p",
-            "-bf",
-            "0",
-            "-g",
-            "30",
-            "-c:a",
-            "aac",
-            "-f",
-            "flv",
-        ])
-        .arg(target)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+fn rtmp(node: &DevNode) -> String {
+    format!("rtmp://{}/live", node.endpoints().rtmp)
 }
 
 #[tokio::test]
@@ -62,7 +25,7 @@ async fn rtmp_plays_by_hls_and_its_picture_by_whep() {
     need("ffprobe");
     let hooks = HookServer::yes().await;
     let node = node(&hooks).await;
-    let mut encoder = encoder(&node, "cam?token=T&x=1");
+    let mut encoder = encoder(&rtmp(&node), "cam?token=T&x=1");
     let publish = hooks.until("on_publish", |body| body["action"] == "on_publish").await;
     assert_eq!((&publish["param"], &publish["stream"]), (&"?token=T&x=1".into(), &"cam".into()));
 
@@ -126,19 +89,19 @@ async fn a_refused_or_busy_rtmp_publisher_is_cut_off_with_close_alone() {
     });
     let hooks = hooks.await;
     let node = node(&hooks).await;
-    let mut refused = encoder(&node, "no");
+    let mut refused = encoder(&rtmp(&node), "no");
     assert!(!refused.wait().await.unwrap().success());
     hooks.until("on_close", |body| body["action"] == "on_close").await;
     assert_eq!(hooks.actions(), ["on_connect", "on_publish", "on_close"]);
 
-    let mut first = encoder(&node, "yes");
+    let mut first = encoder(&rtmp(&node), "yes");
     eventually("the first is on", || async {
         let url = format!("{}/api/v1/streams", node.api_url());
         let body: serde_json::Value = reqwest::get(url).await.ok()?.json().await.ok()?;
         (body["streams"][0]["publish"]["active"] == true).then_some(())
     })
     .await;
-    let mut second = encoder(&node, "yes");
+    let mut second = encoder(&rtmp(&node), "yes");
     assert!(!second.wait().await.unwrap().success());
     let busy = hooks.bodies()[5].clone();
     hooks.until("on_close", |body| body["action"] == "on_close" && body["client_id"] == busy["client_id"]).await;

@@ -5,9 +5,10 @@
 mod devnode_support;
 
 use devnode_support::hooks::HookServer;
-use devnode_support::{PATIENCE, need, srs};
-use keystone::devnode::{self, DevNodeConfig};
+use devnode_support::{PATIENCE, encoder, need, srs};
+use keystone::devnode::{self, DevNode, DevNodeConfig};
 use keystone::media::{self, MediaError, PlayOptions, PublishOptions, State};
+use serde_json::Value;
 
 #[tokio::test]
 async fn real_srs_carries_frames_from_the_publisher_to_two_viewers() {
@@ -37,10 +38,15 @@ async fn real_srs_carries_frames_from_the_publisher_to_two_viewers() {
     assert_eq!(sent.state, State::Stopped);
 }
 
-/// Says no to tokens that begin with `bad`.
+async fn node(hooks: &HookServer) -> DevNode {
+    let config = DevNodeConfig { hook_url: Some(hooks.url.clone()), ..DevNodeConfig::local("t") };
+    devnode::start(config).await.unwrap()
+}
+
+/// Says no to publishing and playing with tokens that begin with `bad`.
 async fn judge() -> HookServer {
-    HookServer::start(|body| if body["param"].to_string().contains("token=bad") { r#"{"code":403}"# } else { "0" })
-        .await
+    let no = |body: &Value| body["action"] != "on_connect" && body["param"].to_string().contains("token=bad");
+    HookServer::start(move |body| if no(body) { r#"{"code":403}"# } else { "0" }).await
 }
 
 /// A refused publisher, its kick, a publisher, a busy name, a refused viewer, a viewer, and both ends; gives what the
@@ -61,18 +67,67 @@ async fn story(api: &str, hooks: &HookServer) -> Vec<String> {
     assert!(matches!(play("bad").await, Err(MediaError::NoAnswer(_))));
     let viewer = play("good").await.unwrap();
     viewer.until(PATIENCE, |stats| stats.frames_video >= 10).await.unwrap();
+    let mut answers = Vec::new();
+    for path in ["versions", "summaries", "streams", "clients"] {
+        let body: Value = reqwest::get(format!("{api}/api/v1/{path}")).await.unwrap().json().await.unwrap();
+        shape(path, &body, &mut answers);
+    }
     viewer.stop().await.unwrap();
     hooks.until("on_stop", |body| body["action"] == "on_stop").await;
     publisher.stop().await.unwrap();
     hooks.until("the end", |body| body["action"] == "on_unpublish" && body["client_id"] != refused).await;
-    let told = hooks.bodies().into_iter().map(|body| {
+    answers.extend(told(hooks));
+    answers
+}
+
+/// What the hooks saw: action, names, and which fields there were.
+fn told(hooks: &HookServer) -> Vec<String> {
+    let line = |body: Value| {
         let mut fields: Vec<_> = body.as_object().unwrap().keys().cloned().collect();
         fields.sort();
-        let shown = ["action", "app", "stream", "stream_url", "tcUrl", "param", "vhost", "ip"]
-            .map(|name| body[name].to_string());
-        format!("{} {}", shown.join(" "), fields.join(","))
-    });
-    told.collect()
+        let names = ["action", "app", "stream", "stream_url", "param", "vhost", "ip"];
+        format!("{} {}", names.map(|name| body[name].to_string()).join(" "), fields.join(","))
+    };
+    hooks.bodies().into_iter().map(line).collect()
+}
+
+/// Names and types of everything in an answer; what depends on transcoding, or only the stand-in says, is left out.
+fn shape(path: &str, value: &Value, out: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in
+                fields.iter().filter(|(name, _)| !["video", "audio", "software"].contains(&name.as_str()))
+            {
+                shape(&format!("{path}.{name}"), value, out);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| shape(&format!("{path}[]"), item, out)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            let kind = ["null", "bool", "number", "string"];
+            let at = [value.is_null(), value.is_boolean(), value.is_number()].iter().position(|is| *is).unwrap_or(3);
+            out.push(format!("{path}: {}", kind[at]));
+        }
+    }
+}
+
+/// Over RTMP: a refused publisher, one that is taken, another for the same name, and the end.
+async fn rtmp_story(rtmp: &str, hooks: &HookServer) -> Vec<String> {
+    let close = |publish: Value| async move {
+        hooks.until("on_close", |body| body["action"] == "on_close" && body["client_id"] == publish["client_id"]).await;
+    };
+    let asked = |key: &'static str| async move {
+        let param = format!("?token={key}");
+        hooks.until(key, |body| body["action"] == "on_publish" && body["param"] == param.as_str()).await
+    };
+    let _refused = encoder(rtmp, "cam?token=bad");
+    close(asked("bad").await).await;
+    let mut first = encoder(rtmp, "cam?token=first");
+    let publish = asked("first").await;
+    let _second = encoder(rtmp, "cam?token=second");
+    close(asked("second").await).await;
+    first.start_kill().unwrap();
+    close(publish).await;
+    told(hooks)
 }
 
 #[tokio::test]
@@ -81,9 +136,23 @@ async fn the_built_in_node_tells_the_same_story_as_real_srs() {
     let hooks = judge().await;
     let Some(srs) = srs::start(Some(&hooks.url)).await else { return };
     let real = story(&srs.api, &hooks).await;
+    let (_node, built_in) = {
+        let hooks = judge().await;
+        let node = node(&hooks).await;
+        let told = story(&node.api_url(), &hooks).await;
+        (node, told)
+    };
+    assert_eq!(real.join("\n"), built_in.join("\n"));
+}
+
+#[tokio::test]
+async fn the_built_in_node_tells_of_rtmp_as_real_srs_does() {
+    need("ffmpeg");
     let hooks = judge().await;
-    let config = DevNodeConfig { hook_url: Some(hooks.url.clone()), ..DevNodeConfig::local("t") };
-    let node = devnode::start(config).await.unwrap();
-    let built_in = story(&node.api_url(), &hooks).await;
-    assert_eq!(real, built_in);
+    let Some(srs) = srs::start(Some(&hooks.url)).await else { return };
+    let real = rtmp_story(&srs.rtmp, &hooks).await;
+    let hooks = judge().await;
+    let node = node(&hooks).await;
+    let built_in = rtmp_story(&format!("rtmp://{}/live", node.endpoints().rtmp), &hooks).await;
+    assert_eq!(real.join("\n"), built_in.join("\n"));
 }

@@ -14,6 +14,8 @@ pub mod srs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use tokio::process::Child;
+
 /// Longest wait for anything in a test; a condition that holds returns at once.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -42,4 +44,20 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut probe:
         }
     };
     tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
+}
+
+/// An encoder like OBS: H.264 without B-frames and AAC, a keyframe a second, to `{url}/{key}`.
+pub fn encoder(url: &str, key: &str) -> Child {
+    need("ffmpeg");
+    let args = "-hide_banner -loglevel error -nostdin -re -f lavfi -i testsrc2=size=320x180:rate=30 -re -f lavfi \
+                -i sine=frequency=440:sample_rate=44100 -c:v libx264 -preset ultrafast -tune zerolatency \
+                -pix_fmt yuv420p -bf 0 -g 30 -c:a aac -f flv";
+    tokio::process::Command::new("ffmpeg")
+        .args(args.split_whitespace())
+        .arg(format!("{url}/{key}"))
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
 }

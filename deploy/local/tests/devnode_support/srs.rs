@@ -11,7 +11,7 @@ pub struct Srs {
     _child: Child,
     dir: PathBuf,
     pub api: String,
-    pub http: String,
+    pub rtmp: String,
 }
 
 impl Drop for Srs {
@@ -30,7 +30,8 @@ pub async fn start(hook_url: Option<&str>) -> Option<Srs> {
     std::fs::create_dir_all(dir.join("html")).unwrap();
     let (rtmp, api, http, rtc) = (tcp_port(), tcp_port(), tcp_port(), udp_port());
     let hooks = hook_url.map_or(String::new(), |url| {
-        let each = ["on_publish", "on_unpublish", "on_play", "on_stop"].map(|action| format!("{action} {url}; "));
+        let each = ["on_connect", "on_close", "on_publish", "on_unpublish", "on_play", "on_stop"]
+            .map(|action| format!("{action} {url}; "));
         format!("http_hooks {{ enabled on; {} }}", each.concat())
     });
     let text = format!(
@@ -54,8 +55,12 @@ pub async fn start(hook_url: Option<&str>) -> Option<Srs> {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let srs =
-        Srs { _child: child, dir, api: format!("http://127.0.0.1:{api}"), http: format!("http://127.0.0.1:{http}") };
+    let srs = Srs {
+        _child: child,
+        dir,
+        api: format!("http://127.0.0.1:{api}"),
+        rtmp: format!("rtmp://127.0.0.1:{rtmp}/live"),
+    };
     let versions = format!("{}/api/v1/versions", srs.api);
     super::eventually("SRS answers", || async { reqwest::get(&versions).await.ok() }).await;
     Some(srs)
