@@ -273,20 +273,26 @@ impl ApiError {
     /// Seconds for `Retry-After`, where trying again may help.
     #[must_use]
     pub const fn retry_after(&self) -> Option<u64> {
-        match self {
-            Self::StreamNotLive => Some(NOT_LIVE_RETRY_SECONDS),
-            Self::StreamBusy { retry_after } | Self::RateLimited { retry_after } => Some(*retry_after),
-            Self::NodeUnavailable | Self::UpstreamRefused | Self::Away { .. } => Some(AWAY_RETRY_SECONDS),
-            _ => None,
+        if let Self::StreamBusy { retry_after } | Self::RateLimited { retry_after } = self {
+            Some(*retry_after)
+        } else if matches!(self, Self::StreamNotLive) {
+            Some(NOT_LIVE_RETRY_SECONDS)
+        } else if matches!(self, Self::NodeUnavailable | Self::UpstreamRefused | Self::Away { .. }) {
+            Some(AWAY_RETRY_SECONDS)
+        } else {
+            None
         }
     }
 
     const fn challenge(&self) -> Option<&'static str> {
-        match self {
-            Self::TokenMissing => Some("Bearer realm=\"keystone\""),
-            Self::TokenInvalid(_) => Some("Bearer realm=\"keystone\", error=\"invalid_token\""),
-            Self::TokenScope(_) => Some("Bearer realm=\"keystone\", error=\"insufficient_scope\""),
-            _ => None,
+        if matches!(self, Self::TokenMissing) {
+            Some("Bearer realm=\"keystone\"")
+        } else if matches!(self, Self::TokenInvalid(_)) {
+            Some("Bearer realm=\"keystone\", error=\"invalid_token\"")
+        } else if matches!(self, Self::TokenScope(_)) {
+            Some("Bearer realm=\"keystone\", error=\"insufficient_scope\"")
+        } else {
+            None
         }
     }
 }

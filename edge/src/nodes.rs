@@ -43,6 +43,9 @@ impl Nodes {
     }
 
     /// Takes what a node said of itself.
+    ///
+    /// # Errors
+    /// [`Down`]: it answers and is still not used.
     pub fn heard(&self, index: usize, versions: &Versions) -> Result<Heard, Down> {
         self.change(|table| table.heard(index, versions))
     }

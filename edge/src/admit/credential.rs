@@ -77,10 +77,7 @@ const fn fault(error: TokenError) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_lc_rs::{
-        encoding::AsDer as _,
-        signature::{Ed25519KeyPair, KeyPair as _},
-    };
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
     use kit::token::{MediaKeys, MediaSigner};
     use proto::{
         TokenId,

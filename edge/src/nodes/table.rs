@@ -1,6 +1,7 @@
 //! What is known of each node. Pure: answers and silences come in as values.
 
 use crate::config::Upstream;
+use placement::{Member, Ring, State, Weight, Zone};
 use proto::{NodeId, ServiceId, srs::api::Versions};
 use url::Url;
 
@@ -18,8 +19,6 @@ pub struct NodeAddress {
     pub service: Option<ServiceId>,
     /// It answers.
     pub up: bool,
-    /// Its weight in the ring.
-    pub weight: u32,
 }
 
 /// What an answer changed.
@@ -66,9 +65,13 @@ struct Entry {
     up: bool,
 }
 
-/// All nodes, in the order of the setting.
+/// All nodes, in the order of the setting, and the ring of those whose id is known. One that is down stays on the ring, so that no other
+/// node's streams change their order because of it.
 #[derive(Debug, Clone)]
-pub struct NodeTable(Vec<Entry>);
+pub struct NodeTable {
+    entries: Vec<Entry>,
+    ring: Ring,
+}
 
 impl NodeTable {
     /// Nothing is known of them yet, besides ids that the setting names.
@@ -81,48 +84,64 @@ impl NodeTable {
             silences: 0,
             up: false,
         };
-        Self(upstreams.iter().map(entry).collect())
+        let entries: Vec<Entry> = upstreams.iter().map(entry).collect();
+        let ring = ring_of(&entries);
+        Self { entries, ring }
+    }
+
+    /// The ring, with each node's present state.
+    #[must_use]
+    pub const fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// Notes whether a node answers, on the ring too.
+    fn set_up(&mut self, index: usize, up: bool) {
+        let Some(entry) = self.entries.get_mut(index) else { return };
+        entry.up = up;
+        if let Some(id) = &entry.id {
+            self.ring.set_state(id, state(up));
+        }
     }
 
     /// API origins by position.
     #[must_use]
     pub fn apis(&self) -> Vec<Url> {
-        self.0.iter().map(|entry| entry.upstream.api.clone()).collect()
+        self.entries.iter().map(|entry| entry.upstream.api.clone()).collect()
     }
 
     /// Every node whose id is known.
     pub fn all(&self) -> impl Iterator<Item = NodeAddress> {
-        self.0.iter().filter_map(address)
+        self.entries.iter().filter_map(address)
     }
 
     /// Nodes that answer, and nodes there are.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        (self.0.iter().filter(|entry| entry.up).count(), self.0.len())
+        (self.entries.iter().filter(|entry| entry.up).count(), self.entries.len())
     }
 
     /// A node by its id.
     #[must_use]
     pub fn get(&self, node: &NodeId) -> Option<NodeAddress> {
-        self.0.iter().find(|entry| entry.id.as_ref() == Some(node)).and_then(address)
+        self.entries.iter().find(|entry| entry.id.as_ref() == Some(node)).and_then(address)
     }
 
     /// A node refused a connection.
     pub fn unreachable(&mut self, node: &NodeId) {
-        if let Some(entry) = self.0.iter_mut().find(|entry| entry.id.as_ref() == Some(node)) {
-            entry.up = false;
-            entry.silences = SILENCES_MAX;
+        if let Some(index) = self.entries.iter().position(|entry| entry.id.as_ref() == Some(node)) {
+            self.set_up(index, false);
         }
     }
 
     /// A node did not answer; true when it counts as down from now on and did not before.
     #[must_use]
     pub fn silent(&mut self, index: usize) -> bool {
-        let Some(entry) = self.0.get_mut(index) else { return false };
+        let Some(entry) = self.entries.get_mut(index) else { return false };
         entry.silences = entry.silences.saturating_add(1);
         let went_down = entry.up && entry.silences >= SILENCES_MAX;
         if went_down {
-            entry.up = false;
+            self.set_up(index, false);
         }
         went_down
     }
@@ -132,25 +151,30 @@ impl NodeTable {
     /// # Errors
     /// [`Down`]: it answers and is still not used.
     pub fn heard(&mut self, index: usize, versions: &Versions) -> Result<Heard, Down> {
-        let checked = self.check(index, versions);
-        let Some(entry) = self.0.get_mut(index) else { return Err(Down::Nameless) };
-        let (id, service) = checked.inspect_err(|_| entry.up = false)?;
+        let (id, service) = match self.check(index, versions) {
+            Ok(names) => names,
+            Err(why) => {
+                self.set_up(index, false);
+                return Err(why);
+            }
+        };
+        let Some(entry) = self.entries.get_mut(index) else { return Err(Down::Nameless) };
         let restarted = entry.service.as_ref().is_some_and(|old| *old != service);
         let came_up = !entry.up;
-        *entry = Entry {
-            upstream: entry.upstream.clone(),
-            id: Some(id.clone()),
-            service: Some(service.clone()),
-            silences: 0,
-            up: true,
-        };
+        let renamed = entry.id.replace(id.clone()).as_ref() != Some(&id);
+        entry.service = Some(service.clone());
+        entry.silences = 0;
+        self.set_up(index, true);
+        if renamed {
+            self.ring = ring_of(&self.entries);
+        }
         Ok(Heard { id, service, restarted, came_up })
     }
 
     fn check(&self, index: usize, versions: &Versions) -> Result<(NodeId, ServiceId), Down> {
         let ids = (NodeId::parse(&versions.head.server), ServiceId::parse(&versions.head.service));
         let (Ok(said), Ok(service), 0) = (ids.0, ids.1, versions.head.code) else { return Err(Down::Nameless) };
-        for (other, entry) in self.0.iter().enumerate() {
+        for (other, entry) in self.entries.iter().enumerate() {
             if other == index {
                 if let Some(configured) = &entry.upstream.id
                     && *configured != said
@@ -165,13 +189,27 @@ impl NodeTable {
     }
 }
 
+const fn state(up: bool) -> State {
+    if up { State::Up } else { State::Down }
+}
+
+fn ring_of(entries: &[Entry]) -> Ring {
+    let member = |entry: &Entry| {
+        let weight = Weight::new(entry.upstream.weight.into()).unwrap_or(Weight::ONE);
+        let zone = entry.upstream.zone.as_deref().map(|name| Zone(name.into()));
+        Some(Member { weight, zone, state: state(entry.up), ..Member::new(entry.id.clone()?) })
+    };
+    let members: Vec<Member> = entries.iter().filter_map(member).collect();
+    // At most 64 nodes of weight 100 make 1,024,000 points, and ids are distinct by `check` and the setting's grammar.
+    Ring::build(&members).expect("SRS_UPSTREAM's limits fit a ring")
+}
+
 fn address(entry: &Entry) -> Option<NodeAddress> {
     Some(NodeAddress {
         id: entry.id.clone()?,
         api: entry.upstream.api.clone(),
         service: entry.service.clone(),
         up: entry.up,
-        weight: entry.upstream.weight,
     })
 }
 
