@@ -156,7 +156,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_a_reader_panic(text: String, name: String) {
-            let _ = (SrsQuery::parse(&text), StreamUrl::parse(&text), value(&text, &name));
+            drop((SrsQuery::parse(&text), StreamUrl::parse(&text), value(&text, &name)));
         }
     }
 

@@ -61,8 +61,8 @@ async fn a_stream_key_publishes_and_does_not_play() {
     Opened::of(post(&world, "/rtc/v1/whip/private", Some(&format!("Bearer {key}"))).await).await;
     let answer = post(&world, "/rtc/v1/whip/cam", Some(&format!("Bearer {key}"))).await;
     refused(answer, 403, "token-scope").await;
-    let status = post(&world, "/rtc/v1/whep/private", Some(&format!("Bearer {key}"))).await.status().as_u16();
-    assert!([401, 403].contains(&status), "{status}");
+    let answer = post(&world, "/rtc/v1/whep/private", Some(&format!("Bearer {key}"))).await;
+    refused(answer, 403, "token-scope").await;
 }
 
 #[actix_web::test]
@@ -147,14 +147,11 @@ async fn a_single_use_token_is_given_back_when_the_node_did_not_accept() {
 }
 
 #[actix_web::test]
-async fn single_use_tokens_wait_for_redis_and_others_pass_by_signature() {
+async fn single_use_tokens_wait_for_redis() {
     let mut world = World::start().await;
     let once = world.token_with("cam", Role::Publish, |claims| claims.single_use = true);
-    let plain = world.token("cam", Role::Publish);
     world.redis.kill();
     let answer = post(&world, "/rtc/v1/whip/cam", Some(&format!("Bearer {once}"))).await;
     assert!(!header(&answer, "retry-after").is_empty());
     refused(answer, 503, "dependency-away").await;
-    // The node's fake hook cannot write Redis now, so only admission is looked at: the claim was asked for.
-    drop(plain);
 }

@@ -31,9 +31,11 @@ async fn p03_an_accepted_offer_is_201_and_every_section_sendonly() {
 async fn p04_no_counter_offer_is_ever_made() {
     let world = World::start().await;
     world.publish().await;
-    for name in ["pub-badcodec.sdp", "play-sendonly.sdp", "garbage.txt", "empty", "pub-nobundle.sdp"] {
-        let status = world.whep(name).await.status().as_u16();
-        assert!([400, 422].contains(&status), "{name}: {status}");
+    for name in ["pub-badcodec.sdp", "play-sendonly.sdp", "pub-nobundle.sdp"] {
+        refused(world.whep(name).await, 422, "sdp-unsupported").await;
+    }
+    for name in ["garbage.txt", "empty"] {
+        refused(world.whep(name).await, 400, "sdp-malformed").await;
     }
     let badcodec = String::from_utf8(fixture("pub-badcodec.sdp")).unwrap().replace("a=sendonly", "a=recvonly");
     refused(world.post("/rtc/v1/whep/cam", &world.token("cam", Role::Play), badcodec).await, 422, "sdp-unsupported")
@@ -59,8 +61,7 @@ async fn p07_sendonly_and_inactive_offers_are_refused_and_sendrecv_is_taken() {
     let world = World::start().await;
     world.publish().await;
     for name in ["play-sendonly.sdp", "pub-inactive.sdp"] {
-        let status = world.whep(name).await.status().as_u16();
-        assert!([400, 422].contains(&status), "{name}: {status}");
+        refused(world.whep(name).await, 422, "sdp-unsupported").await;
     }
     let answer = Opened::of(world.whep("pub-sendrecv.sdp").await).await.answer;
     assert_eq!(values(&answer, "a=sendonly").len(), 2, "{answer}");
@@ -73,9 +74,8 @@ async fn p08_a_stream_nobody_publishes_is_409_with_retry_after() {
     assert_eq!(header(&answer, "retry-after"), "2");
     refused(answer, 409, "stream-not-live").await;
     let unknown = world.request(Method::POST, &world.url("/rtc/v1/whep/nobody")).header("Content-Type", SDP);
-    let status = unknown.body(fixture("play.sdp")).send().await.unwrap().status().as_u16();
-    // What is unknown counts as private, so a stranger does not learn whether it exists.
-    assert!([401, 404].contains(&status), "{status}");
+    let answer = unknown.body(fixture("play.sdp")).send().await.unwrap();
+    refused(answer, 404, "stream-unknown").await;
     assert!(world.node().posts().is_empty());
 }
 
@@ -85,8 +85,8 @@ async fn p12_bundle_and_rtcp_mux_only() {
     world.publish().await;
     for name in ["pub-nobundle.sdp", "pub-nomux.sdp"] {
         let offer = String::from_utf8(fixture(name)).unwrap().replace("a=sendonly", "a=recvonly");
-        let status = world.post("/rtc/v1/whep/cam", &world.token("cam", Role::Play), offer).await.status().as_u16();
-        assert!([400, 422].contains(&status), "{name}: {status}");
+        refused(world.post("/rtc/v1/whep/cam", &world.token("cam", Role::Play), offer).await, 422, "sdp-unsupported")
+            .await;
     }
     let answer = world.play().await.answer;
     assert_eq!(values(&answer, "a=rtcp-mux-only").len(), values(&answer, "m=").len());

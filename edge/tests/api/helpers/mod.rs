@@ -58,6 +58,17 @@ impl World {
         world
     }
 
+    /// One node and one edge that is also told of `upstream`, which may be no node at all.
+    pub(crate) async fn with_also(upstream: &str) -> Self {
+        let mut world = Self::bare(1, &[]).await;
+        let known = world.settings.iter_mut().find(|(name, _)| name == "SRS_UPSTREAM");
+        known.unwrap().1.push_str(&format!(",{upstream}"));
+        world.add_edge().await;
+        let seen = || async { world.node().asked() > 0 };
+        until("the edge knows its node", seen).await;
+        world
+    }
+
     /// One edge whose `SRS_UPSTREAM` is `upstream`, ready or not.
     pub(crate) async fn with_upstream(upstream: &str) -> Self {
         let mut world = Self::bare(0, &[("SRS_UPSTREAM", upstream)]).await;

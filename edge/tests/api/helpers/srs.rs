@@ -85,6 +85,11 @@ impl FakeSrs {
         self.state.lock().unwrap().seen.iter().filter(|r| r.path != "/api/v1/versions").cloned().collect()
     }
 
+    /// How often the edge asked for the node's version, which is how it learns that the node is there.
+    pub(crate) fn asked(&self) -> usize {
+        self.state.lock().unwrap().seen.iter().filter(|r| r.path == "/api/v1/versions").count()
+    }
+
     /// Sessions that the node holds.
     pub(crate) fn held(&self) -> Vec<Held> {
         self.state.lock().unwrap().held.values().cloned().collect()
