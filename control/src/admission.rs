@@ -15,12 +15,7 @@ use kit::{
     pg::PgError,
 };
 use proto::{
-    SessionId, StreamId, TokenId,
-    fleet::KeyCache,
-    internal::Credential,
-    keys,
-    session::Role,
-    stream_key::StreamKey,
+    SessionId, StreamId, TokenId, fleet::KeyCache, internal::Credential, keys, session::Role, stream_key::StreamKey,
     token::MediaClaims,
 };
 use std::net::IpAddr;
@@ -99,7 +94,9 @@ pub async fn token(
     match asked {
         Ok(reply) => match (reply.text(), claims.single_use) {
             (Some("ok"), true) | (Some(_), false) => Ok(credential),
-            (Some("none"), true) | (None, _) if !filled(state).await => by_database(state, &claims).await.map(|()| credential),
+            (Some("none"), true) | (None, _) if !filled(state).await => {
+                by_database(state, &claims).await.map(|()| credential)
+            }
             _ => Err(Refusal::TokenSpent),
         },
         Err(error) => {

@@ -4,16 +4,16 @@ use crate::{
     config::Config,
     error::ApiError,
     http::{cors, observe},
-    limits::Limits,
     jobs::{self, news::News},
     kicker::Kicker,
+    limits::Limits,
     metrics::{Metrics, media::MediaMetrics},
     nodes::Nodes,
     password::Hasher,
     routes,
+    secrets::{self, Secrets, seal::Sealer},
     sessions::{SessionView, redis::RedisSessions},
     srs::Srs,
-    secrets::{self, Secrets, seal::Sealer},
     streams::directory::Directory,
 };
 use actix_web::{
@@ -33,7 +33,10 @@ use secrecy::ExposeSecret as _;
 use std::{
     future::Future,
     net::SocketAddr,
-    sync::{Arc, PoisonError, RwLock, atomic::{AtomicBool, AtomicU64}},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64},
+    },
     time::Duration,
 };
 

@@ -262,7 +262,7 @@ mod tests {
         ])
         .unwrap_err();
         assert_eq!(error.lines().len(), 9, "{error}");
-        assert!(!error.to_string().contains("hunter") && !error.to_string().contains("short"), "{error}");
+        assert!(!error.to_string().contains("hunter") && !error.to_string().contains("n1:short"), "{error}");
     }
 
     #[test]

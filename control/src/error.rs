@@ -183,7 +183,9 @@ impl ApiError {
             Self::KeyNotFound => row(StatusCode::NOT_FOUND, "key-not-found", "Stream key not found"),
             Self::StreamBusy { .. } => row(StatusCode::CONFLICT, "stream-busy", "Stream busy"),
             Self::NoNode { .. } => row(StatusCode::SERVICE_UNAVAILABLE, "no-node", "No node available"),
-            Self::TooManyListeners => row(StatusCode::SERVICE_UNAVAILABLE, "too-many-listeners", "Too many event streams"),
+            Self::TooManyListeners => {
+                row(StatusCode::SERVICE_UNAVAILABLE, "too-many-listeners", "Too many event streams")
+            }
             Self::MethodNotAllowed { .. } => {
                 row(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed")
             }
@@ -223,7 +225,9 @@ impl ApiError {
         match self {
             Self::RateLimited { retry_after } | Self::StreamBusy { retry_after } => Some(*retry_after),
             Self::IdempotencyBusy | Self::Busy | Self::NotReady => Some(1),
-            Self::PostgresAway(_) | Self::RedisAway(_) | Self::NoNode { .. } | Self::TooManyListeners => Some(RETRY_AWAY_SECONDS),
+            Self::PostgresAway(_) | Self::RedisAway(_) | Self::NoNode { .. } | Self::TooManyListeners => {
+                Some(RETRY_AWAY_SECONDS)
+            }
             _ => None,
         }
     }

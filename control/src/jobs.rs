@@ -1,18 +1,18 @@
 //! What control-api does without being asked. Every job may run on several control nodes at once without harm; a lease only saves work.
 
-pub mod nodes;
 pub mod news;
+pub mod nodes;
 pub mod rebuild;
 pub mod reconcile;
 pub mod samples;
 
-use crate::{app::State, kicker, store::pg::{claims, kicks}};
-use futures_util::future::BoxFuture;
-use kit::{
-    clock,
-    kv::Cmd,
-    shutdown::Tasks,
+use crate::{
+    app::State,
+    kicker,
+    store::pg::{claims, kicks},
 };
+use futures_util::future::BoxFuture;
+use kit::{clock, kv::Cmd, shutdown::Tasks};
 use proto::keys;
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;

@@ -3,7 +3,9 @@
 pub mod media;
 
 use crate::app::State;
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 use std::time::Duration;
 
 /// Upper bounds of the latency histogram, in seconds.
@@ -62,8 +64,11 @@ impl Metrics {
         registry.register(Box::new(seconds.clone())).expect("names here are unique");
         registry.register(Box::new(postgres.clone())).expect("names here are unique");
         registry.register(Box::new(redis_up.clone())).expect("names here are unique");
-        let stale = IntCounter::new("keystone_control_stale_answers_total", "Lists answered from memory because Postgres was away.")
-            .expect("the name is well formed");
+        let stale = IntCounter::new(
+            "keystone_control_stale_answers_total",
+            "Lists answered from memory because Postgres was away.",
+        )
+        .expect("the name is well formed");
         registry.register(Box::new(stale.clone())).expect("names here are unique");
         let process = prometheus::process_collector::ProcessCollector::for_self();
         registry.register(Box::new(process)).expect("names here are unique");

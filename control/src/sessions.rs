@@ -57,7 +57,12 @@ pub struct OnNode {
 /// The live session table.
 pub trait SessionView: Send + Sync + std::fmt::Debug {
     /// Open sessions that the filter takes, newest first, from after `after` on, at most `limit`.
-    fn list(&self, filter: Filter, after: Option<SessionId>, limit: usize) -> BoxFuture<'_, Result<Vec<Known>, KvError>>;
+    fn list(
+        &self,
+        filter: Filter,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Known>, KvError>>;
     /// One session, also one that ended in the last 10 minutes.
     fn get(&self, id: SessionId) -> BoxFuture<'_, Result<Option<Known>, KvError>>;
     /// Viewers of each live stream, in order.
@@ -69,7 +74,12 @@ pub trait SessionView: Send + Sync + std::fmt::Debug {
     /// Closes a session and tells it; `None` when it was closed before or never known.
     fn close(&self, id: SessionId, reason: EndReason) -> BoxFuture<'_, Result<Option<Known>, KvError>>;
     /// The open session of a connection.
-    fn of_client(&self, node: NodeId, service: ServiceId, client: ClientId) -> BoxFuture<'_, Result<Option<SessionId>, KvError>>;
+    fn of_client(
+        &self,
+        node: NodeId,
+        service: ServiceId,
+        client: ClientId,
+    ) -> BoxFuture<'_, Result<Option<SessionId>, KvError>>;
     /// The open sessions on a node.
     fn of_node(&self, node: NodeId) -> BoxFuture<'_, Result<Vec<OnNode>, KvError>>;
     /// Ids of the open sessions of a stream.

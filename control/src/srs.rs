@@ -121,9 +121,11 @@ fn same_run(head: &Head, service: &ServiceId) -> Result<(), SrsError> {
 }
 
 async fn read<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<T, SrsError> {
-    let mut response = request.header(reqwest::header::CONNECTION, "close").send().await.map_err(|error| {
-        if refused(&error) { SrsError::Gone } else { SrsError::Away(error.into()) }
-    })?;
+    let mut response = request
+        .header(reqwest::header::CONNECTION, "close")
+        .send()
+        .await
+        .map_err(|error| if refused(&error) { SrsError::Gone } else { SrsError::Away(error.into()) })?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| SrsError::Away(error.into()))? {
         if body.len().saturating_add(chunk.len()) > BODY_BYTES_MAX {

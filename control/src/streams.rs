@@ -50,7 +50,12 @@ impl Actor {
 
     /// An audit entry about a stream.
     #[must_use]
-    pub fn entry<'a>(&self, action: &'static str, stream: &StreamId, detail: &'a serde_json::Value) -> audit::Entry<'a> {
+    pub fn entry<'a>(
+        &self,
+        action: &'static str,
+        stream: &StreamId,
+        detail: &'a serde_json::Value,
+    ) -> audit::Entry<'a> {
         let target = format!("stream/{stream}");
         audit::Entry { actor: Some(self.user), action, target, ip: Some(self.ip), detail }
     }
@@ -141,7 +146,12 @@ pub async fn delete(state: &State, facts: &Facts, by: &Actor) -> Result<(), ApiE
 ///
 /// # Errors
 /// An overlap that is too long; [`ApiError::StreamNotFound`] when it was deleted meanwhile.
-pub async fn rotate_key(state: &State, id: &StreamId, overlap_seconds: u32, by: &Actor) -> Result<RotatedKey, ApiError> {
+pub async fn rotate_key(
+    state: &State,
+    id: &StreamId,
+    overlap_seconds: u32,
+    by: &Actor,
+) -> Result<RotatedKey, ApiError> {
     let overlap_seconds = key_overlap(overlap_seconds)?;
     let key = draw_key(state, id)?;
     let mut client = state.pg.get().await?;

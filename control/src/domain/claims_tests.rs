@@ -48,8 +48,14 @@ fn a_free_or_run_out_stream_goes_to_whoever_asks_under_the_next_epoch() {
 
 #[test]
 fn a_reservation_keeps_others_out_for_what_is_left_of_it() {
-    assert_eq!(ask(Some(&reserved(3001)), 1000, &asking(key(1), false), Holder::Unseen), Verdict::Busy { retry_after: 3 });
-    assert_eq!(ask(Some(&reserved(1001)), 1000, &asking(key(2), false), Holder::Unseen), Verdict::Busy { retry_after: 1 });
+    assert_eq!(
+        ask(Some(&reserved(3001)), 1000, &asking(key(1), false), Holder::Unseen),
+        Verdict::Busy { retry_after: 3 }
+    );
+    assert_eq!(
+        ask(Some(&reserved(1001)), 1000, &asking(key(2), false), Holder::Unseen),
+        Verdict::Busy { retry_after: 1 }
+    );
     assert_eq!(ask(Some(&reserved(3001)), 1000, &asking(key(2), true), Holder::Unseen), Verdict::TakeOver { from: 7 });
 }
 
@@ -162,10 +168,17 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let holder = prop::sample::select(vec![Holder::Unseen, Holder::Active, Holder::Silent, Holder::Gone]);
     prop_oneof![
-        (0..4_u8, 0..3_u8, any::<bool>(), holder)
-            .prop_map(|(session, credential, takeover, holder)| Step::Ask { session, credential, takeover, holder }),
-        (0..4_u8, 0..2_u64, 0..4_u8)
-            .prop_map(|(session, epoch_back, client)| Step::Confirm { session, epoch_back, client }),
+        (0..4_u8, 0..3_u8, any::<bool>(), holder).prop_map(|(session, credential, takeover, holder)| Step::Ask {
+            session,
+            credential,
+            takeover,
+            holder
+        }),
+        (0..4_u8, 0..2_u64, 0..4_u8).prop_map(|(session, epoch_back, client)| Step::Confirm {
+            session,
+            epoch_back,
+            client
+        }),
         (0..4_u8).prop_map(|client| Step::End { client }),
         (0..4_u8).prop_map(|session| Step::GiveUp { session }),
         Just(Step::Expire),

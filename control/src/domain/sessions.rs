@@ -1,6 +1,10 @@
 //! Lists of sessions: what a caller may see of them and how they are paged.
 
-use proto::{SessionId, StreamId, UserId, api::UserRole, session::{Role, Session}};
+use proto::{
+    SessionId, StreamId, UserId,
+    api::UserRole,
+    session::{Role, Session},
+};
 
 /// Which sessions a list holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -27,7 +27,11 @@ const TARGET_LEN_MAX: usize = 128;
 /// 403.
 #[utoipa::path(get, path = "/v1/users", tag = "admin", security(("bearer" = [])), params(PageQuery),
     responses((status = 200, body = Page<User>), (status = 403, description = "forbidden")))]
-pub async fn list_users(_: Admin, req: HttpRequest, query: web::Query<PageQuery>) -> Result<web::Json<Page<User>>, ApiError> {
+pub async fn list_users(
+    _: Admin,
+    req: HttpRequest,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<User>>, ApiError> {
     let (limit, after) = (query.limit()?, query.after::<ByTime>()?);
     let after = after.map(|place| UserId::parse(&place.id).map(|id| (place.at(), id))).transpose();
     let after = after.map_err(|_| ApiError::bad_request("not a cursor of this list"))?;

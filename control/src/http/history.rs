@@ -23,7 +23,11 @@ const POINTS_MAX: i64 = 8_640;
 ///
 /// # Errors
 /// A cursor that was not made here; Postgres away.
-pub async fn broadcasts(owner: Owner, req: HttpRequest, query: web::Query<PageQuery>) -> Result<web::Json<Page<Broadcast>>, ApiError> {
+pub async fn broadcasts(
+    owner: Owner,
+    req: HttpRequest,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<Broadcast>>, ApiError> {
     let limit = query.limit()?;
     let after = match query.after::<ByTime>()? {
         None => None,
@@ -53,7 +57,11 @@ pub struct Span {
 ///
 /// # Errors
 /// Times that do not read; Postgres away.
-pub async fn history(owner: Owner, req: HttpRequest, query: web::Query<Span>) -> Result<web::Json<Page<Sample>>, ApiError> {
+pub async fn history(
+    owner: Owner,
+    req: HttpRequest,
+    query: web::Query<Span>,
+) -> Result<web::Json<Page<Sample>>, ApiError> {
     let state = caller::state(&req);
     let items = samples::list(&state.pg, &owner.stream.0.id, query.from, query.to, POINTS_MAX).await?;
     Ok(web::Json(Page { items, next_cursor: None }))

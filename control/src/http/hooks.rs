@@ -3,13 +3,11 @@
 //! SRS takes only HTTP 200 with a body whose `code` is the integer 0 as yes. Whoever is not the node of the path gets a problem document, which
 //! SRS reads as no.
 
-use super::{body, caller::{self, Node}};
-use crate::{
-    domain::hooks::Refusal,
-    error::ApiError,
-    hooks,
-    metrics::media::Answered,
+use super::{
+    body,
+    caller::{self, Node},
 };
+use crate::{domain::hooks::Refusal, error::ApiError, hooks, metrics::media::Answered};
 use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
 use kit::clock;
 use proto::{

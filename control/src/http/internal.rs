@@ -16,14 +16,20 @@ use kit::clock;
 use proto::{
     SessionId, StreamId,
     fleet::{KeyCache, StreamCache},
-    internal::{PROPOSED_NODES_MAX, ReleaseRequest, Reservation, ReserveRequest, RouteAnswer, SessionAnswer, VerifyKeyRequest},
+    internal::{
+        PROPOSED_NODES_MAX, ReleaseRequest, Reservation, ReserveRequest, RouteAnswer, SessionAnswer, VerifyKeyRequest,
+    },
 };
 
 /// `POST /internal/v1/claims`: reserves a stream on the first proposed node that is enrolled and not down.
 ///
 /// # Errors
 /// [`ApiError::StreamBusy`], [`ApiError::StreamNotFound`], [`ApiError::NoNode`]; Postgres away.
-pub async fn reserve(edge: Edge, req: HttpRequest, body: Json<ReserveRequest>) -> Result<web::Json<Reservation>, ApiError> {
+pub async fn reserve(
+    edge: Edge,
+    req: HttpRequest,
+    body: Json<ReserveRequest>,
+) -> Result<web::Json<Reservation>, ApiError> {
     let state = caller::state(&req);
     let asked = body.value;
     if asked.edge != edge.edge {
@@ -72,7 +78,11 @@ pub async fn release(_: Edge, req: HttpRequest, body: Json<ReleaseRequest>) -> R
 ///
 /// # Errors
 /// [`ApiError::KeyNotFound`]; Postgres away.
-pub async fn verify_key(_: Edge, req: HttpRequest, body: Json<VerifyKeyRequest>) -> Result<web::Json<KeyCache>, ApiError> {
+pub async fn verify_key(
+    _: Edge,
+    req: HttpRequest,
+    body: Json<VerifyKeyRequest>,
+) -> Result<web::Json<KeyCache>, ApiError> {
     let hash = &body.value.hash;
     if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()) {
         return Err(ApiError::KeyNotFound);

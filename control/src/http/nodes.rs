@@ -62,7 +62,11 @@ fn warnings(info: &NodeInfo) -> Vec<String> {
 }
 
 /// Entries of a hash of processes that were alive a moment ago, by id.
-async fn alive<T: DeserializeOwned>(state: &State, hash: &str, seen_at_ms: impl Fn(&T) -> u64) -> Result<Vec<T>, ApiError> {
+async fn alive<T: DeserializeOwned>(
+    state: &State,
+    hash: &str,
+    seen_at_ms: impl Fn(&T) -> u64,
+) -> Result<Vec<T>, ApiError> {
     let map = state.kv.one(Cmd::hgetall(hash)).await?.map()?;
     let now_ms = clock::unix_ms();
     let read = map.values().filter_map(|value| serde_json::from_slice::<T>(value).ok());

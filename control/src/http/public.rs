@@ -60,7 +60,11 @@ fn request_origin(req: &HttpRequest, config: &Config) -> Url {
 fn origin_of(scheme: &str, host: &str) -> Url {
     let read = Url::parse(&format!("{scheme}://{host}/"));
     let plain = read.ok().filter(|url| {
-        url.host().is_some() && url.path() == "/" && url.query().is_none() && url.username().is_empty() && url.fragment().is_none()
+        url.host().is_some()
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.username().is_empty()
+            && url.fragment().is_none()
     });
     plain.unwrap_or_else(|| Url::parse("http://localhost/").expect("a constant URL"))
 }

@@ -65,7 +65,11 @@ async fn listed(req: &HttpRequest, filter: Filter, query: PageQuery) -> Result<w
 ///
 /// # Errors
 /// Redis away; [`ApiError::BadRequest`] for a bad query.
-pub async fn list(user: User, req: HttpRequest, query: web::Query<ListQuery>) -> Result<web::Json<Page<Session>>, ApiError> {
+pub async fn list(
+    user: User,
+    req: HttpRequest,
+    query: web::Query<ListQuery>,
+) -> Result<web::Json<Page<Session>>, ApiError> {
     let query = query.into_inner();
     let named = query.stream.as_deref().map(StreamId::parse).transpose().map_err(|_| ApiError::StreamNotFound)?;
     let streams = if user.identity.is_admin() {
@@ -84,7 +88,11 @@ pub async fn list(user: User, req: HttpRequest, query: web::Query<ListQuery>) ->
 ///
 /// # Errors
 /// As [`list`].
-pub async fn of_stream(owner: Owner, req: HttpRequest, query: web::Query<OfStreamQuery>) -> Result<web::Json<Page<Session>>, ApiError> {
+pub async fn of_stream(
+    owner: Owner,
+    req: HttpRequest,
+    query: web::Query<OfStreamQuery>,
+) -> Result<web::Json<Page<Session>>, ApiError> {
     let query = query.into_inner();
     let filter = Filter { streams: Some(vec![owner.stream.0.id]), role: query.role };
     listed(&req, filter, PageQuery { cursor: query.cursor, limit: query.limit }).await

@@ -47,7 +47,11 @@ pub enum OwnerFilter {
 /// 401 for `owner=me` without a bearer, 403 for `owner=all` without being an admin.
 #[utoipa::path(get, path = "/v1/streams", tag = "streams", params(ListQuery),
     responses((status = 200, body = Page<Stream>), (status = 401, description = "unauthenticated"), (status = 403, description = "forbidden")))]
-pub async fn list(anyone: Anyone, req: HttpRequest, query: web::Query<ListQuery>) -> Result<web::Json<Page<Stream>>, ApiError> {
+pub async fn list(
+    anyone: Anyone,
+    req: HttpRequest,
+    query: web::Query<ListQuery>,
+) -> Result<web::Json<Page<Stream>>, ApiError> {
     let state = state(&req);
     let query = query.into_inner();
     let pages = PageQuery { cursor: query.cursor, limit: query.limit };

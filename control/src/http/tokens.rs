@@ -40,7 +40,11 @@ pub async fn issue(owner: Owner, req: HttpRequest, body: Json<CreateToken>) -> R
 #[utoipa::path(get, path = "/v1/streams/{stream}/tokens", tag = "tokens", security(("bearer" = [])),
     params(("stream" = String, Path, description = "Stream id"), PageQuery),
     responses((status = 200, body = Page<Token>), (status = 404, description = "stream-not-found")))]
-pub async fn list(owner: Owner, req: HttpRequest, query: web::Query<PageQuery>) -> Result<web::Json<Page<Token>>, ApiError> {
+pub async fn list(
+    owner: Owner,
+    req: HttpRequest,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<Token>>, ApiError> {
     let (limit, after) = (query.limit()?, query.after::<ByTime>()?);
     let after = after.map(|place| TokenId::parse(&place.id).map(|id| (place.at(), id))).transpose();
     let after = after.map_err(|_| ApiError::bad_request("not a cursor of this list"))?;

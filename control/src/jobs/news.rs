@@ -89,9 +89,9 @@ fn heard(event: Event) -> Heard {
     let stream = match &event {
         Event::StreamLive { placement, .. } => Some(placement.stream.clone()),
         Event::SessionOpened { session, .. } => Some(session.stream.clone()),
-        Event::StreamEnded { stream, .. } | Event::SessionClosed { stream, .. } | Event::StreamChanged { stream, .. } => {
-            Some(stream.clone())
-        }
+        Event::StreamEnded { stream, .. }
+        | Event::SessionClosed { stream, .. }
+        | Event::StreamChanged { stream, .. } => Some(stream.clone()),
         Event::TokenRevoked { .. }
         | Event::KeyRevoked { .. }
         | Event::SecretsChanged

@@ -13,7 +13,13 @@ use crate::{
     },
 };
 use kit::{clock, kv::Cmd};
-use proto::{NodeId, event::Event, fleet::{ControlInfo, NodeInfo}, keys, session::EndReason};
+use proto::{
+    NodeId,
+    event::Event,
+    fleet::{ControlInfo, NodeInfo},
+    keys,
+    session::EndReason,
+};
 use std::{sync::Arc, time::Duration};
 
 /// A silence that was told is remembered so long, unless the node is heard again.
@@ -60,7 +66,9 @@ async fn silent(state: &State, node: &NodeId, info: &NodeInfo) -> Result<(), Job
         tracing::warn!(%node, "a media node is silent");
         state.kv.one(event(&Event::NodeDown { node: node.clone() })).await?;
     }
-    if claims::live(&state.pg, Some(node)).await?.is_empty() && state.sessions.on_nodes(vec![node.clone()]).await? == [0] {
+    if claims::live(&state.pg, Some(node)).await?.is_empty()
+        && state.sessions.on_nodes(vec![node.clone()]).await? == [0]
+    {
         return Ok(());
     }
     let gone = match state.nodes.api(node) {

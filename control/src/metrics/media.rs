@@ -62,8 +62,10 @@ impl MediaMetrics {
         let counters = |name: &str, help: &str, labels: &[&str]| {
             register(registry, IntCounterVec::new(Opts::new(format!("keystone_control_{name}"), help), labels))
         };
-        let counter = |name: &str, help: &str| register(registry, IntCounter::new(format!("keystone_control_{name}"), help));
-        let histogram = HistogramOpts::new("keystone_control_hook_seconds", "Time to decide a hook.").buckets(SECONDS.to_vec());
+        let counter =
+            |name: &str, help: &str| register(registry, IntCounter::new(format!("keystone_control_{name}"), help));
+        let histogram =
+            HistogramOpts::new("keystone_control_hook_seconds", "Time to decide a hook.").buckets(SECONDS.to_vec());
         Self {
             hooks: counters("hooks_total", "Hooks of media nodes by action and verdict.", &["action", "verdict"]),
             hook_seconds: register(registry, HistogramVec::new(histogram, &["action"])),
@@ -72,11 +74,18 @@ impl MediaMetrics {
             strangers: counters("strangers_total", "Calls of media nodes' hooks by somebody who is none.", &["what"]),
             tokens_unchecked: counter("tokens_by_database_total", "Tokens checked in Postgres because Redis was away."),
             listeners: register(registry, IntGauge::new("keystone_control_event_listeners", "Open event streams.")),
-            events: counters("events_total", "Events heard, and event streams cut because their reader was slow.", &["what"]),
+            events: counters(
+                "events_total",
+                "Events heard, and event streams cut because their reader was slow.",
+                &["what"],
+            ),
             jobs: register(
                 registry,
                 IntGaugeVec::new(
-                    Opts::new("keystone_control_job_last_run_seconds", "Unix time at which a job last ended well here."),
+                    Opts::new(
+                        "keystone_control_job_last_run_seconds",
+                        "Unix time at which a job last ended well here.",
+                    ),
                     &["job"],
                 ),
             ),

@@ -154,7 +154,12 @@ impl RedisSessions {
 }
 
 impl SessionView for RedisSessions {
-    fn list(&self, filter: Filter, after: Option<SessionId>, limit: usize) -> BoxFuture<'_, Result<Vec<Known>, KvError>> {
+    fn list(
+        &self,
+        filter: Filter,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Known>, KvError>> {
         self.list_now(filter, after, limit).boxed()
     }
 
@@ -186,7 +191,12 @@ impl SessionView for RedisSessions {
         self.close_now(id, reason).boxed()
     }
 
-    fn of_client(&self, node: NodeId, service: ServiceId, client: ClientId) -> BoxFuture<'_, Result<Option<SessionId>, KvError>> {
+    fn of_client(
+        &self,
+        node: NodeId,
+        service: ServiceId,
+        client: ClientId,
+    ) -> BoxFuture<'_, Result<Option<SessionId>, KvError>> {
         async move {
             let get = Cmd::on("HGET", &keys::node_clients(&node)).arg(field(&service, &client));
             let reply = self.0.one(get).await?;

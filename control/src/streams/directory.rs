@@ -37,7 +37,12 @@ impl Directory {
     ///
     /// # Errors
     /// Postgres is away, and this page is not kept.
-    pub async fn page(&self, state: &State, after: Option<&ByTime>, rows_max: i64) -> Result<Arc<Vec<Stream>>, ApiError> {
+    pub async fn page(
+        &self,
+        state: &State,
+        after: Option<&ByTime>,
+        rows_max: i64,
+    ) -> Result<Arc<Vec<Stream>>, ApiError> {
         let key = format!("{rows_max} {after:?}");
         let kept = self.0.get(&key).await;
         if let Some(kept) = kept.as_ref().filter(|kept| kept.at.elapsed() < FRESH) {

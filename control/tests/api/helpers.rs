@@ -3,7 +3,7 @@
 
 mod database;
 
-pub use database::Database;
+pub(crate) use database::Database;
 
 use control::{app::App, config::Config};
 use kit::{env::Env, testing::TestRedis};
@@ -14,51 +14,51 @@ use std::sync::Arc;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 /// The one `JWT_SECRET` of all tests: the template's secrets are sealed under it.
-pub const JWT_SECRET: &str = "a test's own secret, 32 bytes or more";
+pub(crate) const JWT_SECRET: &str = "a test's own secret, 32 bytes or more";
 /// A password that is long enough.
-pub const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// A running control-api.
-pub struct Control {
+pub(crate) struct Control {
     /// `http://127.0.0.1:port`.
-    pub url: String,
+    pub(crate) url: String,
     /// What its handlers share.
-    pub state: Arc<control::app::State>,
+    pub(crate) state: Arc<control::app::State>,
     http: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<std::io::Result<()>>,
 }
 
 /// Stores of one test, and one control-api on them.
-pub struct Test {
+pub(crate) struct Test {
     /// The first control-api.
-    pub control: Control,
+    pub(crate) control: Control,
     /// Its Redis.
-    pub redis: TestRedis,
+    pub(crate) redis: TestRedis,
     /// Its database.
-    pub database: Database,
+    pub(crate) database: Database,
 }
 
 /// An answer read whole.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Status.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// Headers.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// Body as JSON; null when it is none.
-    pub body: Value,
+    pub(crate) body: Value,
 }
 
 impl Answer {
     /// A header's text.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// Checks status and code of a problem document.
     #[track_caller]
-    pub fn is_problem(&self, status: u16, code: &str) -> &Self {
+    pub(crate) fn is_problem(&self, status: u16, code: &str) -> &Self {
         assert_eq!((self.status.as_u16(), self.body["code"].as_str()), (status, Some(code)), "{self:?}");
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
         assert_eq!(self.body["type"], format!("urn:keystone:{code}"));
@@ -67,35 +67,35 @@ impl Answer {
 
     /// Checks the status.
     #[track_caller]
-    pub fn is(self, status: u16) -> Self {
+    pub(crate) fn is(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
         self
     }
 
     /// Reads the body.
     #[track_caller]
-    pub fn read<T: serde::de::DeserializeOwned>(self) -> T {
+    pub(crate) fn read<T: serde::de::DeserializeOwned>(self) -> T {
         serde_json::from_value(self.body.clone()).unwrap_or_else(|e| panic!("{e}: {self:?}"))
     }
 }
 
 /// Somebody who is signed in.
 #[derive(Debug, Clone)]
-pub struct Session {
+pub(crate) struct Session {
     /// Their e-mail.
-    pub email: String,
+    pub(crate) email: String,
     /// Access and refresh token, and who they are.
-    pub token: AccessToken,
+    pub(crate) token: AccessToken,
 }
 
 impl Test {
     /// Stores and a control-api with the settings that tests need.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// The same with more settings.
-    pub async fn start_with(more: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_with(more: &[(&str, &str)]) -> Self {
         kit::tls::install_provider();
         let redis = TestRedis::start();
         let database = Database::clone_template().await;
@@ -104,19 +104,19 @@ impl Test {
     }
 
     /// Another control-api on the same stores.
-    pub async fn another(&self, more: &[(&str, &str)]) -> Control {
+    pub(crate) async fn another(&self, more: &[(&str, &str)]) -> Control {
         Control::start(&self.database.url, &self.redis.url(), more).await
     }
 
     /// Stops everything in order.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.control.stop().await;
         self.database.drop_it().await;
     }
 }
 
 /// Settings of a control-api on these stores; later ones win.
-pub fn settings(database: &str, redis: &str, more: &[(&str, &str)]) -> Config {
+pub(crate) fn settings(database: &str, redis: &str, more: &[(&str, &str)]) -> Config {
     let own = [
         ("DATABASE_URL", database),
         ("DATABASE_POOL_SIZE", "4"),
@@ -132,7 +132,7 @@ pub fn settings(database: &str, redis: &str, more: &[(&str, &str)]) -> Config {
 
 impl Control {
     /// Starts one.
-    pub async fn start(database: &str, redis: &str, more: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(database: &str, redis: &str, more: &[(&str, &str)]) -> Self {
         let app = App::build(settings(database, redis, more)).await.unwrap();
         let url = format!("http://127.0.0.1:{}", app.port());
         let state = Arc::clone(app.state());
@@ -144,51 +144,51 @@ impl Control {
     }
 
     /// Asks it to stop and waits for that.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.take().map(|stop| stop.send(()));
         (&mut self.task).await.unwrap().unwrap();
     }
 
     /// A request to a path.
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
     /// `GET`, signed in or not.
-    pub async fn get(&self, path: &str, who: Option<&Session>) -> Answer {
+    pub(crate) async fn get(&self, path: &str, who: Option<&Session>) -> Answer {
         send(signed(self.request(Method::GET, path), who)).await
     }
 
     /// `POST` of JSON.
-    pub async fn post(&self, path: &str, who: Option<&Session>, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, who: Option<&Session>, body: Value) -> Answer {
         send(signed(self.request(Method::POST, path), who).json(&body)).await
     }
 
     /// `PATCH` of JSON.
-    pub async fn patch(&self, path: &str, who: Option<&Session>, body: Value) -> Answer {
+    pub(crate) async fn patch(&self, path: &str, who: Option<&Session>, body: Value) -> Answer {
         send(signed(self.request(Method::PATCH, path), who).json(&body)).await
     }
 
     /// `DELETE`.
-    pub async fn delete(&self, path: &str, who: Option<&Session>) -> Answer {
+    pub(crate) async fn delete(&self, path: &str, who: Option<&Session>) -> Answer {
         send(signed(self.request(Method::DELETE, path), who)).await
     }
 
     /// Registers somebody and signs them in.
-    pub async fn user(&self, name: &str) -> Session {
+    pub(crate) async fn user(&self, name: &str) -> Session {
         let email = format!("{name}@example.org");
         self.post("/v1/auth/register", None, json!({ "email": email, "password": PASSWORD })).await.is(201);
         self.login(&email).await
     }
 
     /// Signs somebody in.
-    pub async fn login(&self, email: &str) -> Session {
+    pub(crate) async fn login(&self, email: &str) -> Session {
         let answer = self.post("/v1/auth/login", None, json!({ "email": email, "password": PASSWORD })).await.is(200);
         Session { email: email.to_owned(), token: answer.read() }
     }
 
     /// Registers somebody, makes them an admin, and signs them in.
-    pub async fn admin(&self, name: &str) -> Session {
+    pub(crate) async fn admin(&self, name: &str) -> Session {
         let user = self.user(name).await;
         let client = self.state.pg.get().await.unwrap();
         client
@@ -201,13 +201,13 @@ impl Control {
     }
 
     /// Makes a stream.
-    pub async fn stream(&self, who: &Session, visibility: &str) -> NewStream {
+    pub(crate) async fn stream(&self, who: &Session, visibility: &str) -> NewStream {
         let body = json!({ "title": "A stream", "visibility": visibility });
         self.post("/v1/streams", Some(who), body).await.is(201).read()
     }
 
     /// The value of a metric line that begins so; 0 when there is none.
-    pub async fn metric(&self, line: &str) -> f64 {
+    pub(crate) async fn metric(&self, line: &str) -> f64 {
         let text = self.request(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
         let value = text.lines().find_map(|found| found.strip_prefix(line)?.split_whitespace().last()?.parse().ok());
         value.unwrap_or_default()
@@ -221,7 +221,7 @@ impl Drop for Control {
 }
 
 /// Adds the bearer.
-pub fn signed(request: RequestBuilder, who: Option<&Session>) -> RequestBuilder {
+pub(crate) fn signed(request: RequestBuilder, who: Option<&Session>) -> RequestBuilder {
     match who {
         Some(who) => request.bearer_auth(&who.token.access_token),
         None => request,
@@ -229,7 +229,7 @@ pub fn signed(request: RequestBuilder, who: Option<&Session>) -> RequestBuilder 
 }
 
 /// Sends and reads.
-pub async fn send(request: RequestBuilder) -> Answer {
+pub(crate) async fn send(request: RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());
     let body = response.bytes().await.unwrap();
@@ -237,7 +237,7 @@ pub async fn send(request: RequestBuilder) -> Answer {
 }
 
 /// Waits until `check` gives something, at most 10 s.
-pub async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..500 {
         if let Some(found) = check().await {
             return found;

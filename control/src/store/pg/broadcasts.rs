@@ -1,6 +1,10 @@
 //! Broadcasts: what was published, from start to end. Rows begin and end inside the claim statements.
 
-use super::{PgResult, claims::{Param, many}, column, word};
+use super::{
+    PgResult,
+    claims::{Param, many},
+    column, word,
+};
 use kit::pg::{Pg, Row, Type};
 use proto::{BroadcastId, NodeId, StreamId, api::Broadcast};
 use time::OffsetDateTime;

@@ -207,8 +207,7 @@ pub async fn end(pg: &Pg, which: Which<'_>, reason: EndReason) -> Result<Vec<End
 /// [`PgError`].
 pub async fn give_up(pg: &Pg, stream: &StreamId, session: SessionId, epoch: u64) -> Result<bool, PgError> {
     let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
-    let params: [Param<'_>; 3] =
-        [(&stream.as_str(), Type::TEXT), (&session.uuid(), Type::UUID), (&epoch, Type::INT8)];
+    let params: [Param<'_>; 3] = [(&stream.as_str(), Type::TEXT), (&session.uuid(), Type::UUID), (&epoch, Type::INT8)];
     Ok(!many(pg, sql::GIVE_UP, &params).await?.is_empty())
 }
 

@@ -1,6 +1,10 @@
 //! Points of streams' history.
 
-use super::{PgResult, claims::{Param, many}, column};
+use super::{
+    PgResult,
+    claims::{Param, many},
+    column,
+};
 use kit::pg::{Pg, Row, Type};
 use proto::{StreamId, api::Sample};
 use serde::{Deserialize, Serialize};

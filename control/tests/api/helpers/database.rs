@@ -10,9 +10,9 @@ use url::Url;
 const LOCK: i64 = 0x6b73_7470;
 
 /// One database.
-pub struct Database {
+pub(crate) struct Database {
     /// Its URL.
-    pub url: String,
+    pub(crate) url: String,
     name: String,
     admin: String,
 }
@@ -38,7 +38,7 @@ fn template_name() -> String {
 
 impl Database {
     /// Clones the template, making it first if nobody has.
-    pub async fn clone_template() -> Self {
+    pub(crate) async fn clone_template() -> Self {
         let admin = kit::testing::database_url();
         let client = connect(&admin).await;
         let template = template_name();
@@ -56,7 +56,7 @@ impl Database {
     }
 
     /// An empty database.
-    pub async fn empty() -> Self {
+    pub(crate) async fn empty() -> Self {
         let admin = kit::testing::database_url();
         let name = format!("ks_test_{}", kit::random::letters(12));
         connect(&admin).await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
@@ -64,7 +64,7 @@ impl Database {
     }
 
     /// Lets nobody in and throws everybody out, as if Postgres were away.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         let client = connect(&self.admin).await;
         client.batch_execute(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", self.name)).await.unwrap();
         let sql = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'", self.name);
@@ -72,18 +72,18 @@ impl Database {
     }
 
     /// Lets everybody in again.
-    pub async fn open(&self) {
+    pub(crate) async fn open(&self) {
         let client = connect(&self.admin).await;
         client.batch_execute(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.name)).await.unwrap();
     }
 
     /// Runs statements.
-    pub async fn run(&self, sql: &str) {
+    pub(crate) async fn run(&self, sql: &str) {
         connect(&self.url).await.batch_execute(sql).await.unwrap();
     }
 
     /// Drops it.
-    pub async fn drop_it(self) {
+    pub(crate) async fn drop_it(self) {
         connect(&self.admin).await.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name)).await.unwrap();
     }
 }

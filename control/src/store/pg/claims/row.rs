@@ -155,7 +155,8 @@ pub struct Present {
 /// Unix milliseconds as a time; the epoch's start for what no calendar holds.
 #[must_use]
 pub fn time_of(unix_ms: u64) -> time::OffsetDateTime {
-    time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000).unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
+    time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
 }
 
 pub(super) fn credential_words(credential: &Credential) -> (&'static str, String) {

@@ -1,0 +1,381 @@
+//! The other side of hooks and the internal API: a media node that posts and answers as SRS does, and an edge that admits.
+#![allow(dead_code, reason = "each file of tests uses a part of these")]
+
+use super::helpers::{Answer, Control, Session, Test, send, until};
+use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, web};
+use control::secrets::Secrets;
+use proto::{
+    EdgeId, NodeId, ServiceId, SessionId, StreamId,
+    api::NewStream,
+    internal::{Credential, Reservation, bearer},
+    session::{Protocol, Role},
+    ticket::{Scope, Ticket, ufrag_hash},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+/// What a node's API shows and what was done to it.
+#[derive(Debug, Default)]
+struct Inside {
+    service: String,
+    clients: BTreeMap<String, Value>,
+    kicked: Vec<String>,
+}
+
+type Shared = Arc<Mutex<Inside>>;
+
+/// A media node: the API it answers, the hooks it posts.
+pub(crate) struct Node {
+    pub(crate) name: &'static str,
+    pub(crate) secret: &'static str,
+    port: u16,
+    inside: Shared,
+    server: ServerHandle,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        drop(self.server.stop(false));
+    }
+}
+
+fn head(inside: &Inside, code: i64) -> Value {
+    json!({ "code": code, "server": "fake", "service": inside.service, "pid": "1" })
+}
+
+fn with(mut head: Value, name: &str, value: Value) -> HttpResponse {
+    head[name] = value;
+    HttpResponse::Ok().json(head)
+}
+
+async fn versions(data: web::Data<Shared>) -> HttpResponse {
+    HttpResponse::Ok().json(head(&data.lock().unwrap(), 0))
+}
+
+async fn clients(data: web::Data<Shared>) -> HttpResponse {
+    let inside = data.lock().unwrap();
+    with(head(&inside, 0), "clients", inside.clients.values().cloned().collect())
+}
+
+async fn streams(data: web::Data<Shared>) -> HttpResponse {
+    let inside = data.lock().unwrap();
+    let publishers = inside.clients.values().filter(|client| client["publish"] == true);
+    let streams = publishers.map(|client| {
+        json!({ "id": "vid-1", "name": client["name"], "app": "live", "url": client["url"], "clients": inside.clients.len(),
+                "kbps": { "recv_30s": 900, "send_30s": 1800 }, "publish": { "active": true, "cid": client["id"] } })
+    });
+    with(head(&inside, 0), "streams", streams.collect())
+}
+
+async fn client(data: web::Data<Shared>, path: web::Path<String>) -> HttpResponse {
+    let inside = data.lock().unwrap();
+    match inside.clients.get(&*path) {
+        Some(client) => with(head(&inside, 0), "client", client.clone()),
+        None => HttpResponse::Ok().json(json!({ "code": 2049 })),
+    }
+}
+
+async fn kick(data: web::Data<Shared>, path: web::Path<String>) -> HttpResponse {
+    let mut inside = data.lock().unwrap();
+    inside.kicked.push(path.clone());
+    let code = if inside.clients.remove(&*path).is_some() { 0 } else { 2049 };
+    HttpResponse::Ok().json(json!({ "code": code }))
+}
+
+impl Node {
+    /// Starts the API of node `n1`, run `run1`, and has it heard by `control`.
+    pub(crate) async fn start(control: &Control) -> Self {
+        let node = Self::quiet("n1", "node-one-secret");
+        node.beat(control).await;
+        node
+    }
+
+    /// Another node.
+    pub(crate) async fn second(control: &Control) -> Self {
+        let node = Self::quiet("n2", "node-two-secret");
+        node.beat(control).await;
+        node
+    }
+
+    /// One that was not heard yet.
+    pub(crate) fn quiet(name: &'static str, secret: &'static str) -> Self {
+        let inside: Shared = Arc::new(Mutex::new(Inside { service: "run1".into(), ..Inside::default() }));
+        let data = web::Data::new(Arc::clone(&inside));
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(data.clone())
+                .route("/api/v1/versions", web::get().to(versions))
+                .route("/api/v1/clients/", web::get().to(clients))
+                .route("/api/v1/streams/", web::get().to(streams))
+                .route("/api/v1/clients/{id}", web::get().to(client))
+                .route("/api/v1/clients/{id}", web::delete().to(kick))
+        });
+        let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+        let port = server.addrs()[0].port();
+        let server = server.run();
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        Self { name, secret, port, inside, server: handle }
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        NodeId::parse(self.name).unwrap()
+    }
+
+    pub(crate) fn service(&self) -> ServiceId {
+        ServiceId::parse(&self.inside.lock().unwrap().service).unwrap()
+    }
+
+    /// Starts another run: nobody is connected any more.
+    pub(crate) fn restart(&self, service: &str) {
+        *self.inside.lock().unwrap() = Inside { service: service.into(), ..Inside::default() };
+    }
+
+    /// Stops answering, as a process that is gone.
+    pub(crate) async fn die(&self) {
+        self.server.stop(false).await;
+    }
+
+    /// Shows a client in the API.
+    pub(crate) fn connect(&self, client: &str, stream: &str, publish: bool, recv_bytes: u64) {
+        let entry = json!({ "id": client, "ip": "192.0.2.7", "url": format!("/live/{stream}"), "name": stream,
+            "type": if publish { "rtc-publish" } else { "rtc-play" }, "publish": publish, "alive": 60.0,
+            "send_bytes": 1, "recv_bytes": recv_bytes, "kbps": { "recv_30s": 0, "send_30s": 0 } });
+        self.inside.lock().unwrap().clients.insert(client.into(), entry);
+    }
+
+    pub(crate) fn disconnect(&self, client: &str) {
+        self.inside.lock().unwrap().clients.remove(client);
+    }
+
+    /// Who was kicked so far.
+    pub(crate) fn kicked(&self) -> Vec<String> {
+        self.inside.lock().unwrap().kicked.clone()
+    }
+
+    /// Waits until `client` was kicked.
+    pub(crate) async fn has_kicked(&self, client: &str) {
+        until("the kick", async || self.kicked().iter().any(|kicked| kicked == client).then_some(())).await;
+    }
+
+    /// The body of a heartbeat.
+    pub(crate) fn beat_body(&self, uptime_s: u64) -> Value {
+        json!({ "device_id": self.name, "ip": "127.0.0.1", "server": self.name, "service": self.service(), "pid": "1",
+            "summaries": { "data": { "ok": true, "self": { "version": "5.0.216", "mem_kbyte": 40_000, "cpu_percent": 0.25,
+                "srs_uptime": uptime_s }, "system": {} } },
+            "rtmp": ["1935"], "api": [format!("127.0.0.1:{}", self.port)] })
+    }
+
+    /// Sends a heartbeat.
+    pub(crate) async fn beat(&self, control: &Control) -> Answer {
+        let path = format!("/v1/hooks/heartbeat/{}/{}", self.name, self.secret);
+        control.post(&path, None, self.beat_body(0)).await.is(200)
+    }
+
+    /// Posts a hook and gives back the `code` of the answer.
+    pub(crate) async fn hook(&self, control: &Control, body: &Value) -> i64 {
+        let answer = self.hook_raw(control, body.to_string()).await.is(200);
+        assert!(answer.header("content-length").is_some() && answer.header("transfer-encoding").is_none(), "{answer:?}");
+        answer.body["code"].as_i64().unwrap_or_else(|| panic!("SRS wants an integer code: {answer:?}"))
+    }
+
+    pub(crate) async fn hook_raw(&self, control: &Control, body: String) -> Answer {
+        let path = format!("/v1/hooks/srs/{}/{}", self.name, self.secret);
+        send(control.request(Method::POST, &path).header("content-type", "application/json").body(body)).await
+    }
+
+    /// A hook's body; `kind` is `webrtc`, `rtmp`, `srt`, `flv` or `hls`.
+    pub(crate) fn body(&self, action: &str, kind: &str, client: &str, stream: &str, param: &str) -> Value {
+        let tc_url = match kind {
+            "rtmp" => "rtmp://127.0.0.1/live",
+            "srt" => "srt://127.0.0.1/live",
+            "flv" => "rtmp://__defaultVhost__/live",
+            "hls" => "http://127.0.0.1/live",
+            _ => "",
+        };
+        let name = if kind == "hls" { format!("{stream}.m3u8") } else { stream.to_owned() };
+        json!({ "server_id": self.name, "service_id": self.service(), "action": action, "client_id": client, "ip": "192.0.2.7",
+            "vhost": "__defaultVhost__", "app": "live", "stream": name, "tcUrl": tc_url, "param": param,
+            "stream_url": format!("/live/{stream}"), "stream_id": "vid-1" })
+    }
+
+    /// A publish hook with the ticket of an admission.
+    pub(crate) fn publish(&self, admitted: &Admitted, client: &str) -> Value {
+        self.body("on_publish", "webrtc", client, admitted.stream.as_str(), &admitted.param())
+    }
+
+    /// The hook at the end of a publisher.
+    pub(crate) fn unpublish(&self, stream: &StreamId, client: &str) -> Value {
+        self.body("on_unpublish", "webrtc", client, stream.as_str(), "")
+    }
+}
+
+/// What an edge got for a client.
+pub(crate) struct Admitted {
+    pub(crate) stream: StreamId,
+    pub(crate) session: SessionId,
+    pub(crate) epoch: u64,
+    pub(crate) ticket: String,
+    pub(crate) ufrag: String,
+}
+
+impl Admitted {
+    /// The query the edge gives to SRS.
+    pub(crate) fn param(&self) -> String {
+        let Self { stream, ticket, ufrag, .. } = self;
+        format!("app=live&stream={stream}&kst={ticket}&ice-ufrag={ufrag}&ice-pwd=0123456789abcdef0123456789abcdef")
+    }
+}
+
+/// An edge's side.
+pub(crate) struct Edge {
+    id: EdgeId,
+}
+
+impl Edge {
+    pub(crate) fn new() -> Self {
+        Self { id: EdgeId::parse("edge-1").unwrap() }
+    }
+
+    fn bearer(&self, secrets: &Secrets) -> String {
+        bearer(&secrets.keyring.current, &self.id, kit::clock::unix())
+    }
+
+    pub(crate) async fn post(&self, control: &Control, path: &str, body: &Value) -> Answer {
+        let token = self.bearer(&control.state.secrets().unwrap());
+        send(control.request(Method::POST, path).bearer_auth(token).json(body)).await
+    }
+
+    pub(crate) async fn get(&self, control: &Control, path: &str) -> Answer {
+        let token = self.bearer(&control.state.secrets().unwrap());
+        send(control.request(Method::GET, path).bearer_auth(token)).await
+    }
+
+    pub(crate) fn reservation(&self, stream: &StreamId, session: SessionId, node: &Node, credential: &Credential, takeover: bool) -> Value {
+        json!({ "stream": stream, "session": session, "edge": self.id, "nodes": [{ "node": node.name, "service": node.service() }],
+            "protocol": "webrtc", "credential": credential, "client": "198.51.100.4", "takeover": takeover })
+    }
+
+    pub(crate) async fn reserve(&self, control: &Control, stream: &StreamId, node: &Node, credential: &Credential) -> Answer {
+        let body = self.reservation(stream, new_session(), node, credential, false);
+        self.post(control, "/internal/v1/claims", &body).await
+    }
+
+    /// Reserves and makes the ticket.
+    pub(crate) async fn admit(&self, control: &Control, stream: &StreamId, node: &Node, credential: &Credential) -> Admitted {
+        self.admit_with(control, stream, node, credential, false).await
+    }
+
+    pub(crate) async fn admit_with(&self, control: &Control, stream: &StreamId, node: &Node, credential: &Credential, takeover: bool) -> Admitted {
+        let session = new_session();
+        let body = self.reservation(stream, session, node, credential, takeover);
+        let got: Reservation = self.post(control, "/internal/v1/claims", &body).await.is(200).read();
+        assert_eq!(got.node, node.id());
+        self.ticket(control, stream, session, node, got.epoch, Role::Publish)
+    }
+
+    /// A ticket without asking anybody.
+    pub(crate) fn ticket(&self, control: &Control, stream: &StreamId, session: SessionId, node: &Node, epoch: u64, role: Role) -> Admitted {
+        self.ticket_until(control, stream, session, node, (epoch, role), kit::clock::unix() + 30)
+    }
+
+    pub(crate) fn ticket_until(
+        &self,
+        control: &Control,
+        stream: &StreamId,
+        session: SessionId,
+        node: &Node,
+        (epoch, role): (u64, Role),
+        expires_at: u64,
+    ) -> Admitted {
+        let ufrag = "abcdef0123456789".to_owned();
+        let ticket = Ticket {
+            session,
+            role,
+            protocol: Protocol::Webrtc,
+            expires_at,
+            epoch,
+            client: "198.51.100.4".parse().ok(),
+            ufrag_hash: ufrag_hash(&ufrag),
+            edge: self.id.clone(),
+        };
+        let (node, service) = (node.id(), node.service());
+        let secrets = control.state.secrets().unwrap();
+        let ticket = ticket.seal(&secrets.keyring.current, Scope { node: &node, service: &service, stream });
+        Admitted { stream: stream.clone(), session, epoch, ticket, ufrag }
+    }
+}
+
+pub(crate) fn new_session() -> SessionId {
+    SessionId::from_uuid(uuid::Uuid::now_v7())
+}
+
+/// The credential of a stream's key.
+pub(crate) fn key_of(made: &NewStream) -> Credential {
+    Credential::StreamKey { hash: proto::secret::sha256_hex(made.stream_key.as_bytes()) }
+}
+
+/// A stream, its owner, a node and an edge: what most tests begin with.
+pub(crate) struct Scene {
+    pub(crate) test: Test,
+    pub(crate) owner: Session,
+    pub(crate) made: NewStream,
+    pub(crate) stream: StreamId,
+    pub(crate) key: Credential,
+    pub(crate) node: Node,
+    pub(crate) edge: Edge,
+}
+
+impl Scene {
+    pub(crate) async fn start(visibility: &str) -> Self {
+        let test = Test::start().await;
+        let owner = test.control.user("owner").await;
+        let made = test.control.stream(&owner, visibility).await;
+        let node = Node::start(&test.control).await;
+        Self { stream: made.stream.id.clone(), key: key_of(&made), made, owner, node, edge: Edge::new(), test }
+    }
+
+    pub(crate) fn control(&self) -> &Control {
+        &self.test.control
+    }
+
+    /// Publishes by an edge as `client`.
+    pub(crate) async fn live(&self, client: &str) -> Admitted {
+        let admitted = self.edge.admit(self.control(), &self.stream, &self.node, &self.key).await;
+        assert_eq!(self.node.hook(self.control(), &self.node.publish(&admitted, client)).await, 0);
+        self.node.connect(client, self.stream.as_str(), true, 1);
+        admitted
+    }
+
+    /// A play hook of a client that reached the node directly.
+    pub(crate) async fn play(&self, kind: &str, client: &str, param: &str) -> i64 {
+        let body = self.node.body("on_play", kind, client, self.stream.as_str(), param);
+        self.node.hook(self.control(), &body).await
+    }
+
+    /// Where the stream is, by the internal API.
+    pub(crate) async fn route(&self) -> Value {
+        let path = format!("/internal/v1/route/{}", self.stream);
+        self.edge.get(self.control(), &path).await.is(200).body["placement"].clone()
+    }
+
+    /// Where the stream is, by Redis.
+    pub(crate) async fn placement(&self) -> Option<proto::fleet::Placement> {
+        self.control().state.kv.json(&proto::keys::placement(&self.stream)).await.unwrap()
+    }
+
+    /// The stream's path, with what follows it.
+    pub(crate) fn path(&self, rest: &str) -> String {
+        format!("/v1/streams/{}{rest}", self.stream)
+    }
+
+    pub(crate) async fn stop(self) {
+        let Self { test, node, .. } = self;
+        drop(node);
+        test.stop().await;
+    }
+}
