@@ -239,7 +239,9 @@ impl ApiError {
         }
     }
 
-    fn detail(&self) -> String {
+    /// What to do about it, in words for the client.
+    #[must_use]
+    pub fn detail(&self) -> String {
         match self {
             Self::Query(why)
             | Self::Json(why)

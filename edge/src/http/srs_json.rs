@@ -74,7 +74,7 @@ fn answer(front: &Front, opened: Result<Opened, ApiError>) -> HttpResponse {
             if let Some(seconds) = error.retry_after() {
                 response.insert_header((header::RETRY_AFTER, seconds.to_string()));
             }
-            response.json(Answer { code: error.status_code().as_u16(), error: Some(error.to_string()), ..base })
+            response.json(Answer { code: error.status_code().as_u16(), error: Some(error.detail()), ..base })
         }
     }
 }

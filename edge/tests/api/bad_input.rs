@@ -38,6 +38,19 @@ async fn an_offer_of_a_mebibyte_is_413() {
 }
 
 #[actix_web::test]
+async fn a_large_body_that_nobody_reads_still_gets_its_answer() {
+    let world = World::start().await;
+    let large = || vec![b'a'; 1024 * 1024];
+    for path in ["/rtc/v1/whip/cam", "/rtc/v1/whip/a.b", "/rtc/v1/nowhere", "/rtc/v1/sessions/unknown"] {
+        let post = world.request(Method::POST, &world.url(path)).header("Content-Type", "text/plain");
+        let answer = post.body(large()).send().await.unwrap();
+        assert!([404, 405, 415].contains(&answer.status().as_u16()), "{path}");
+    }
+    let patch = world.patch(&world.publish().await.url, "application/trickle-ice-sdpfrag", Some("*"), large()).await;
+    refused(patch, 413, "body-too-large").await;
+}
+
+#[actix_web::test]
 async fn an_announced_gigabyte_is_413_before_it_is_sent() {
     let world = World::start().await;
     let request = "POST /rtc/v1/whip/cam HTTP/1.1\r\nHost: edge\r\nContent-Type: application/sdp\r\nContent-Length: 1073741824\r\n\r\nv=0";

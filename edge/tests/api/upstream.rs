@@ -4,6 +4,7 @@ use super::helpers::{Opened, World, header, refused, sdp::fixture, srs::Behave, 
 use proto::{StreamId, session::Role, stream::Visibility};
 use reqwest::Method;
 use std::time::{Duration, Instant};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 fn cam() -> StreamId {
     StreamId::parse("cam").unwrap()
@@ -156,4 +157,26 @@ async fn takeover_asks_control_api_to_end_the_own_publisher() {
     refused(world.post("/rtc/v1/whip/cam", &token, fixture("pub.sdp")).await, 409, "stream-busy").await;
     let second = Opened::of(world.post("/rtc/v1/whip/cam?takeover=1", &token, fixture("pub.sdp")).await).await;
     assert_ne!(first.etag, second.etag);
+}
+
+#[actix_web::test]
+async fn a_client_that_resets_while_the_node_thinks_leaves_no_session_behind() {
+    let world = World::start().await;
+    world.node().behave([Behave::Slow(Duration::from_millis(300))]);
+    let offer = fixture("pub.sdp");
+    let head = format!(
+        "POST /rtc/v1/whip/cam HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer {}\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n",
+        world.token("cam", Role::Publish),
+        offer.len()
+    );
+    let mut socket = TcpStream::connect(("127.0.0.1", world.port())).await.unwrap();
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.write_all(&offer).await.unwrap();
+    until("the node was asked", || async { !world.node().posts().is_empty() }).await;
+    socket.set_zero_linger().unwrap();
+    drop(socket);
+    until("the node's session is ended", || async { world.node().seen().iter().any(|r| r.method == "DELETE") }).await;
+    until("the claim is free", || async { !world.truth.claimed(&cam()) }).await;
+    assert!(world.node().held().is_empty());
+    Opened::of(world.whip("pub.sdp").await).await;
 }

@@ -10,6 +10,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 /// What the node does with the next POST.
@@ -25,6 +26,8 @@ pub(crate) enum Behave {
     Close,
     /// A status and a text, as SRS 7.0.121 and later do.
     Text(u16, &'static str),
+    /// 201 after a while.
+    Slow(Duration),
     /// Never answers.
     Hang,
     /// Bytes that are not HTTP.
@@ -144,6 +147,7 @@ impl Node {
             Behave::Text(status, text) => {
                 Reply::Http(status, vec![("Content-Type", "text/plain".to_owned())], text.as_bytes().to_vec())
             }
+            Behave::Slow(wait) => Reply::Later(wait, Box::new(self.accept(request, role, |sdp| sdp))),
             Behave::Hang => Reply::Hang,
             Behave::Garbage => Reply::Raw(b"\x16\x03\x01 this is not HTTP\r\n\r\n".to_vec()),
             Behave::Huge => Reply::Http(201, vec![("Location", "/x".to_owned())], vec![b'a'; 8 * 1024 * 1024]),

@@ -32,6 +32,8 @@ pub(crate) enum Reply {
     Raw(Vec<u8>),
     /// Hangs up without a word.
     Close,
+    /// Answers so after a while.
+    Later(Duration, Box<Reply>),
     /// Says nothing and keeps the connection for as long as the client does.
     Hang,
 }
@@ -63,7 +65,13 @@ pub(crate) async fn serve(handler: impl Fn(Request) -> Reply + Send + Sync + 'st
 
 async fn one(mut socket: TcpStream, handler: Handler) {
     let Some(request) = read_request(&mut socket).await else { return };
-    match handler(request).await {
+    let mut reply = handler(request).await;
+    while let Reply::Later(wait, then) = reply {
+        tokio::time::sleep(wait).await;
+        reply = *then;
+    }
+    match reply {
+        Reply::Later(..) => {}
         Reply::Http(status, lines, body) => {
             let mut head = format!("HTTP/1.1 {status} X\r\nConnection: Close\r\n");
             lines.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
