@@ -67,6 +67,8 @@ impl App {
         let data = web::Data::new(front.clone());
         let server = HttpServer::new(move || actix_web::App::new().app_data(data.clone()).configure(routes::configure))
             .shutdown_timeout(DRAIN_SECONDS)
+            // A closed connection ends its handler at once, so that a session nobody will hear of is ended too.
+            .h1_allow_half_closed(false)
             .disable_signals()
             .bind(listen)
             .with_context(|| format!("cannot listen on {listen}"))?;
