@@ -13,6 +13,8 @@ mod answer;
 mod offer;
 #[path = "sdp/properties.rs"]
 mod properties;
+#[path = "sdp/srs.rs"]
+mod srs;
 #[path = "sdp/trickle.rs"]
 mod trickle;
 #[path = "sdp/upstream.rs"]

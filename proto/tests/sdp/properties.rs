@@ -1,6 +1,10 @@
 //! What holds for any bytes.
 
-use super::{options, parts, play, publish, vector};
+use super::{
+    options, parts, play, publish,
+    srs::{self, Srs},
+    vector,
+};
 use proptest::prelude::*;
 use proto::{
     session::Role,
@@ -26,6 +30,7 @@ fn drive(bytes: &[u8], role: Role, answer: &[u8]) -> Result<(), TestCaseError> {
         Err(error) => prop_assert!([400, 422].contains(&error.status_hint()) && !error.to_string().is_empty()),
         Ok(offer) => {
             let upstream = offer.for_upstream();
+            prop_assert_eq!(srs::reads(&upstream, role), Srs::Reads);
             let again = Offer::inspect(upstream.as_bytes(), role);
             prop_assert_eq!(
                 again.map(|offer| offer.for_upstream()),
