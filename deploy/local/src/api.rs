@@ -4,7 +4,7 @@ use crate::ready::root_cause;
 use proto::{
     api::{AccessToken, CreateStream, CreateToken, IssuedToken, Login, NewStream, Node, Page, Register, Stream},
     fleet::EdgeInfo,
-    ids::StreamId,
+    ids::{StreamId, TokenId},
 };
 use reqwest::{Method, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
@@ -107,6 +107,14 @@ impl Api {
     /// [`ApiError`].
     pub async fn create_token(&self, stream: &StreamId, body: &CreateToken) -> Result<IssuedToken, ApiError> {
         self.send(Method::POST, &format!("/v1/streams/{stream}/tokens"), Some(body)).await
+    }
+
+    /// Revokes a token of one of our streams.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn revoke_token(&self, stream: &StreamId, token: &TokenId) -> Result<(), ApiError> {
+        self.call(Method::DELETE, &format!("/v1/streams/{stream}/tokens/{token}"), None::<&()>).await.map(|_| ())
     }
 
     /// One stream, with who publishes and how many watch.
