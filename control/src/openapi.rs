@@ -20,6 +20,9 @@ use utoipa::{
         http::streams::list, http::streams::create, http::streams::get, http::streams::update, http::streams::delete,
         http::streams::rotate_key, http::streams::ingest, http::streams::playback,
         http::tokens::issue, http::tokens::list, http::tokens::revoke,
+        http::sessions::list, http::sessions::of_stream, http::sessions::get, http::sessions::kick,
+        http::history::broadcasts, http::history::history, http::events::events,
+        http::nodes::list, http::nodes::get, http::nodes::edges, http::nodes::controls,
         http::admin::list_users, http::admin::list_audit,
     )
 )]

@@ -7,7 +7,7 @@ use std::{
     num::NonZeroUsize,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 use tokio::sync::Semaphore;
@@ -24,6 +24,7 @@ pub struct Hasher {
     argon2: Argon2<'static>,
     turns: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
+    checked: Arc<AtomicU64>,
     // Compared with when there is no such account, so that it takes as long.
     nobody: Arc<str>,
 }
@@ -48,6 +49,7 @@ impl Hasher {
             argon2,
             turns: Arc::new(Semaphore::new(cores.get())),
             waiting: Arc::new(AtomicUsize::new(0)),
+            checked: Arc::new(AtomicU64::new(0)),
             nobody: nobody.into(),
         }
     }
@@ -68,6 +70,7 @@ impl Hasher {
     /// [`ApiError::Busy`]; a bug if the stored hash cannot be read.
     pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, ApiError> {
         let (argon2, nobody) = (self.argon2.clone(), Arc::clone(&self.nobody));
+        self.checked.fetch_add(1, Ordering::Relaxed);
         let work = move || {
             let known = hash.is_some();
             let text = hash.as_deref().unwrap_or(&nobody);
@@ -75,6 +78,12 @@ impl Hasher {
             Ok::<bool, String>(argon2.verify_password(password.as_bytes(), &hash).is_ok() && known)
         };
         self.in_turn(work).await?.map_err(ApiError::internal)
+    }
+
+    /// Passwords checked since the start, each at a hash's full cost.
+    #[must_use]
+    pub fn checked(&self) -> u64 {
+        self.checked.load(Ordering::Relaxed)
     }
 
     async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {

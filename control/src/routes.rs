@@ -4,9 +4,12 @@
 
 use crate::{
     error::ApiError,
-    http::{self, caller::Guarded},
+    http::{
+        self,
+        caller::{Guarded, InOrder},
+    },
 };
-use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder, Route, http::Method, web};
+use actix_web::{Handler, HttpRequest, Resource, Responder, Route, http::Method, web};
 use std::{collections::BTreeMap, fmt};
 
 /// Who may use a route.
@@ -59,12 +62,13 @@ impl fmt::Debug for Row {
 fn row<H, Args>(method: Method, path: &'static str, right: Right, handler: H) -> Row
 where
     H: Handler<Args>,
-    Args: FromRequest + Guarded + 'static,
+    Args: Guarded + 'static,
     H::Output: Responder + 'static,
 {
     // At start, in every test: never in answer to a request.
     assert_eq!(Args::RIGHT, right, "{method} {path}: the table and the handler's guard disagree");
-    Row { route: web::method(method.clone()).to(handler), method, path, right }
+    let route = web::method(method.clone()).to(move |InOrder(args): InOrder<Args>| handler.call(args));
+    Row { route, method, path, right }
 }
 
 /// The table. Of two patterns that match one path the longer stands first.

@@ -55,6 +55,8 @@ impl Drop for Listener {
 ///
 /// # Errors
 /// [`ApiError::TooManyListeners`]; a stream that is no stream id.
+#[utoipa::path(get, path = "/v1/events", tag = "events", security(("bearer" = [])), params(EventsQuery),
+    responses((status = 200, content_type = "text/event-stream", body = String), (status = 503, description = "too-many-listeners")))]
 pub async fn events(user: User, req: HttpRequest, query: web::Query<EventsQuery>) -> Result<HttpResponse, ApiError> {
     let state = caller::state(&req);
     let only = query.stream.as_deref().map(StreamId::parse).transpose().map_err(|_| ApiError::StreamNotFound)?;

@@ -23,6 +23,9 @@ const POINTS_MAX: i64 = 8_640;
 ///
 /// # Errors
 /// A cursor that was not made here; Postgres away.
+#[utoipa::path(get, path = "/v1/streams/{stream}/broadcasts", tag = "history", security(("bearer" = [])),
+    params(PageQuery, ("stream" = String, Path, description = "Stream id")),
+    responses((status = 200, body = Page<Broadcast>), (status = 404, description = "stream-not-found")))]
 pub async fn broadcasts(
     owner: Owner,
     req: HttpRequest,
@@ -47,9 +50,11 @@ pub async fn broadcasts(
 pub struct Span {
     /// Points at or after this time; the latest 8640 when absent.
     #[serde(default, with = "time::serde::rfc3339::option")]
+    #[param(value_type = Option<String>, format = DateTime)]
     pub from: Option<OffsetDateTime>,
     /// Points before this time.
     #[serde(default, with = "time::serde::rfc3339::option")]
+    #[param(value_type = Option<String>, format = DateTime)]
     pub to: Option<OffsetDateTime>,
 }
 
@@ -57,6 +62,9 @@ pub struct Span {
 ///
 /// # Errors
 /// Times that do not read; Postgres away.
+#[utoipa::path(get, path = "/v1/streams/{stream}/history", tag = "history", security(("bearer" = [])),
+    params(Span, ("stream" = String, Path, description = "Stream id")),
+    responses((status = 200, body = Page<Sample>), (status = 404, description = "stream-not-found")))]
 pub async fn history(
     owner: Owner,
     req: HttpRequest,

@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 ///
 /// # Errors
 /// Postgres away. With Redis away nodes show 0 sessions.
+#[utoipa::path(get, path = "/v1/nodes", tag = "cluster", security(("bearer" = [])), responses((status = 200, body = Page<Node>)))]
 pub async fn list(_: Admin, req: HttpRequest) -> Result<web::Json<Page<Node>>, ApiError> {
     let state = caller::state(&req);
     let all = state.nodes.all();
@@ -31,6 +32,8 @@ pub async fn list(_: Admin, req: HttpRequest) -> Result<web::Json<Page<Node>>, A
 ///
 /// # Errors
 /// [`ApiError::NodeNotFound`]; Postgres away.
+#[utoipa::path(get, path = "/v1/nodes/{node}", tag = "cluster", security(("bearer" = [])), params(("node" = String, Path, description = "Node id")),
+    responses((status = 200, body = Node), (status = 404, description = "node-not-found")))]
 pub async fn get(_: Admin, req: HttpRequest, path: web::Path<String>) -> Result<web::Json<Node>, ApiError> {
     let state = caller::state(&req);
     let wanted = state.nodes.all().into_iter().filter(|(id, _)| id.as_str() == *path).collect();
@@ -77,6 +80,7 @@ async fn alive<T: DeserializeOwned>(
 ///
 /// # Errors
 /// Redis away.
+#[utoipa::path(get, path = "/v1/edges", tag = "cluster", security(("bearer" = [])), responses((status = 200, body = Page<EdgeInfo>)))]
 pub async fn edges(_: Admin, req: HttpRequest) -> Result<web::Json<Page<EdgeInfo>>, ApiError> {
     let items = alive(&caller::state(&req), keys::EDGES, |edge: &EdgeInfo| edge.seen_at_ms).await?;
     Ok(web::Json(Page { items, next_cursor: None }))
@@ -86,6 +90,7 @@ pub async fn edges(_: Admin, req: HttpRequest) -> Result<web::Json<Page<EdgeInfo
 ///
 /// # Errors
 /// Redis away.
+#[utoipa::path(get, path = "/v1/controls", tag = "cluster", security(("bearer" = [])), responses((status = 200, body = Page<ControlInfo>)))]
 pub async fn controls(_: Admin, req: HttpRequest) -> Result<web::Json<Page<ControlInfo>>, ApiError> {
     let items = alive(&caller::state(&req), keys::CONTROLS, |control: &ControlInfo| control.seen_at_ms).await?;
     Ok(web::Json(Page { items, next_cursor: None }))

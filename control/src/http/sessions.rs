@@ -65,6 +65,8 @@ async fn listed(req: &HttpRequest, filter: Filter, query: PageQuery) -> Result<w
 ///
 /// # Errors
 /// Redis away; [`ApiError::BadRequest`] for a bad query.
+#[utoipa::path(get, path = "/v1/sessions", tag = "sessions", security(("bearer" = [])), params(ListQuery),
+    responses((status = 200, body = Page<Session>), (status = 503, description = "redis-away")))]
 pub async fn list(
     user: User,
     req: HttpRequest,
@@ -88,6 +90,9 @@ pub async fn list(
 ///
 /// # Errors
 /// As [`list`].
+#[utoipa::path(get, path = "/v1/streams/{stream}/sessions", tag = "sessions", security(("bearer" = [])),
+    params(OfStreamQuery, ("stream" = String, Path, description = "Stream id")),
+    responses((status = 200, body = Page<Session>), (status = 404, description = "stream-not-found")))]
 pub async fn of_stream(
     owner: Owner,
     req: HttpRequest,
@@ -109,6 +114,8 @@ async fn seen(user: &User, req: &HttpRequest, path: &str) -> Result<Known, ApiEr
 ///
 /// # Errors
 /// [`ApiError::SessionNotFound`]; Redis away.
+#[utoipa::path(get, path = "/v1/sessions/{session}", tag = "sessions", security(("bearer" = [])), params(("session" = String, Path, description = "Session id")),
+    responses((status = 200, body = Session), (status = 404, description = "session-not-found")))]
 pub async fn get(user: User, req: HttpRequest, path: web::Path<String>) -> Result<web::Json<Session>, ApiError> {
     Ok(web::Json(seen(&user, &req, &path).await?.session))
 }
@@ -117,6 +124,8 @@ pub async fn get(user: User, req: HttpRequest, path: web::Path<String>) -> Resul
 ///
 /// # Errors
 /// [`ApiError::SessionNotFound`]; a store away.
+#[utoipa::path(delete, path = "/v1/sessions/{session}", tag = "sessions", security(("bearer" = [])), params(("session" = String, Path, description = "Session id")),
+    responses((status = 204, description = "its kick is written down and under way"), (status = 404, description = "session-not-found")))]
 pub async fn kick(user: User, req: HttpRequest, path: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let state = caller::state(&req);
     let known = seen(&user, &req, &path).await?;

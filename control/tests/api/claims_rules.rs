@@ -9,12 +9,12 @@ use control::{
     store::pg::claims::{self, Fence, Publisher, Which},
 };
 use kit::pg::Pg;
-use secrecy::SecretString;
 use proto::{
     BroadcastId, ClientId, NodeId, ServiceId, SessionId, StreamId,
     internal::Credential,
     session::{EndReason, Protocol},
 };
+use secrecy::SecretString;
 
 /// Draws numbers from a seed, so that a failing run can be had again.
 struct Dice(u64);
@@ -45,7 +45,8 @@ struct Run<'a> {
 impl Run<'_> {
     async fn present(&self) -> (Option<Claim>, u64) {
         // Asking with a fence that matches nothing changes nothing unless the stream is free; so read by another way: a confirm that fits nobody.
-        let said = claims::confirm(self.pg, &self.stream, new_session(), 0, &owner(99), broadcast(), false).await.unwrap();
+        let said =
+            claims::confirm(self.pg, &self.stream, new_session(), 0, &owner(99), broadcast(), false).await.unwrap();
         (said.claim, said.now_ms)
     }
 
@@ -74,7 +75,8 @@ impl Run<'_> {
             Verdict::Granted { .. } | Verdict::Look | Verdict::Busy { .. } => None,
         };
         let said = claims::reserve(self.pg, &publisher, fence).await.unwrap();
-        let live_already = matches!(&before, Some(Claim { state: State::Live { session: s, .. }, .. }) if *s == session);
+        let live_already =
+            matches!(&before, Some(Claim { state: State::Live { session: s, .. }, .. }) if *s == session);
         let wanted = match verdict {
             Verdict::Granted { .. } if live_already => None,
             Verdict::Granted { epoch } => Some(epoch),

@@ -32,7 +32,9 @@ impl Events {
                 self.text.push_str(std::str::from_utf8(&chunk).unwrap());
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), read).await.unwrap_or_else(|_| panic!("no {wanted}: {}", self.text));
+        tokio::time::timeout(Duration::from_secs(10), read)
+            .await
+            .unwrap_or_else(|_| panic!("no {wanted}: {}", self.text));
         std::mem::take(&mut self.text)
     }
 }

@@ -19,7 +19,10 @@ async fn a_publisher_is_reserved_confirmed_seen_and_gone() {
     assert_eq!((placement.session, placement.epoch, placement.node.as_str()), (admitted.session, 1, "n1"));
     assert_eq!(scene.route().await["session"], json!(admitted.session));
     let session = control.get(&format!("/v1/sessions/{}", admitted.session), Some(&scene.owner)).await.is(200).body;
-    assert_eq!((&session["role"], &session["client_id"], &session["ip"]), (&json!("publish"), &json!("c1"), &json!("198.51.100.4")));
+    assert_eq!(
+        (&session["role"], &session["client_id"], &session["ip"]),
+        (&json!("publish"), &json!("c1"), &json!("198.51.100.4"))
+    );
     let shown = control.get(&scene.path(""), None).await.is(200).body;
     assert_eq!(shown["live"]["session"], json!(admitted.session));
     let broadcasts = control.get(&scene.path("/broadcasts"), Some(&scene.owner)).await.is(200).body;
@@ -39,7 +42,9 @@ async fn a_stranger_never_gets_an_answer_that_srs_takes_for_yes() {
     let scene = Scene::start("public").await;
     let (control, node) = (scene.control(), &scene.node);
     let body = node.body("on_connect", "rtmp", "c1", scene.stream.as_str(), "");
-    for path in ["/v1/hooks/srs/n1/wrong-secret", "/v1/hooks/srs/n2/node-one-secret", "/v1/hooks/heartbeat/n9/node-one-secret"] {
+    for path in
+        ["/v1/hooks/srs/n1/wrong-secret", "/v1/hooks/srs/n2/node-one-secret", "/v1/hooks/heartbeat/n9/node-one-secret"]
+    {
         control.post(path, None, body.clone()).await.is_problem(403, "node-unknown");
     }
     assert!(control.metric("keystone_control_strangers_total{what=\"secret\"}").await >= 3.0);
@@ -114,7 +119,9 @@ async fn another_control_node_carries_out_what_this_one_owes() {
     scene.node.connect("left-over", scene.stream.as_str(), true, 1);
     let other = scene.test.another(&[]).await;
     client
-        .batch_execute("INSERT INTO owed_kicks (node, service, client_id, reason) VALUES ('n1', 'run1', 'left-over', 'refused')")
+        .batch_execute(
+            "INSERT INTO owed_kicks (node, service, client_id, reason) VALUES ('n1', 'run1', 'left-over', 'refused')",
+        )
         .await
         .unwrap();
     drop(client);
@@ -171,9 +178,13 @@ async fn a_ticket_is_good_for_its_role_time_place_and_ufrag() {
     assert_eq!(node.hook(control, &evil).await, 403);
     let two = Node::second(control).await;
     assert_eq!(two.hook(control, &two.publish(&admitted, "c1")).await, 403);
-    let late = edge.ticket_until(control, &scene.stream, admitted.session, node, (1, Role::Publish), kit::clock::unix());
+    let late =
+        edge.ticket_until(control, &scene.stream, admitted.session, node, (1, Role::Publish), kit::clock::unix());
     assert_eq!(node.hook(control, &node.publish(&late, "c1")).await, 403);
-    assert_eq!(control.metric("keystone_control_hooks_total{action=\"on_publish\",verdict=\"ticket_expired\"}").await, 1.0);
+    assert_eq!(
+        control.metric("keystone_control_hooks_total{action=\"on_publish\",verdict=\"ticket_expired\"}").await,
+        1.0
+    );
     assert_eq!(node.hook(control, &node.publish(&admitted, "c1")).await, 0, "none of that spoiled the reservation");
     let again = edge.ticket_until(control, &scene.stream, admitted.session, node, (1, Role::Publish), 1);
     assert_eq!(node.hook(control, &node.publish(&again, "c1")).await, 0, "a bound session is not asked for its time");
@@ -219,6 +230,7 @@ async fn every_captured_hook_gets_a_strict_answer() {
         let path = entry.unwrap().path();
         let mut body: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         body["server_id"] = json!("n1");
+        body["service_id"] = json!("run1");
         let code = scene.node.hook(scene.control(), &body).await;
         let asks = ["on_publish", "on_play"].iter().any(|action| body["action"] == *action);
         assert_eq!(code != 0, asks, "{}: {code}; these streams are not ours", path.display());

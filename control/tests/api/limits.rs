@@ -30,9 +30,8 @@ async fn a_flood_of_sign_ins_is_refused_cheaply_and_harms_nobody_else() {
             assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
         }
     }
-    let hashed = 1_000 - counts[&429];
     let allowed = 20 + began.elapsed().as_secs() / 3 + 1;
-    assert!(u64::try_from(hashed).unwrap() <= allowed, "{counts:?} in {:?}", began.elapsed());
+    assert!(control.state.hasher.checked() <= allowed, "{counts:?} in {:?}", began.elapsed());
     assert!(control.metric("keystone_control_rate_limited_total{limit=\"login\"}").await >= 900.0);
     // Somebody else, from elsewhere, signs in.
     let bob = json!({ "email": "bob@example.org", "password": PASSWORD });
@@ -62,17 +61,13 @@ async fn an_unknown_email_costs_what_a_wrong_password_costs() {
     let test = Test::start().await;
     let control = &test.control;
     let ann = control.user("ann").await;
-    let mut best = [Duration::MAX; 2];
-    for _ in 0..4 {
-        for (slot, email) in best.iter_mut().zip([ann.email.as_str(), "nobody@example.org"]) {
-            let began = Instant::now();
-            let body = json!({ "email": email, "password": "guess guess" });
-            control.post("/v1/auth/login", None, body).await.is_problem(401, "bad-login");
-            *slot = (*slot).min(began.elapsed());
-        }
+    // Counted, not timed: this machine does other things too. Each check is a whole argon2id run (src/password.rs).
+    for email in [ann.email.as_str(), "nobody@example.org"] {
+        let before = control.state.hasher.checked();
+        let body = json!({ "email": email, "password": "guess guess" });
+        control.post("/v1/auth/login", None, body).await.is_problem(401, "bad-login");
+        assert_eq!(control.state.hasher.checked() - before, 1, "{email}");
     }
-    let [known, unknown] = best.map(|took| took.as_secs_f64());
-    assert!(unknown > known * 0.5 && unknown < known * 2.0, "known {known} s, unknown {unknown} s");
     test.stop().await;
 }
 

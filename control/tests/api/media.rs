@@ -179,7 +179,10 @@ impl Node {
     /// Posts a hook and gives back the `code` of the answer.
     pub(crate) async fn hook(&self, control: &Control, body: &Value) -> i64 {
         let answer = self.hook_raw(control, body.to_string()).await.is(200);
-        assert!(answer.header("content-length").is_some() && answer.header("transfer-encoding").is_none(), "{answer:?}");
+        assert!(
+            answer.header("content-length").is_some() && answer.header("transfer-encoding").is_none(),
+            "{answer:?}"
+        );
         answer.body["code"].as_i64().unwrap_or_else(|| panic!("SRS wants an integer code: {answer:?}"))
     }
 
@@ -255,22 +258,48 @@ impl Edge {
         send(control.request(Method::GET, path).bearer_auth(token)).await
     }
 
-    pub(crate) fn reservation(&self, stream: &StreamId, session: SessionId, node: &Node, credential: &Credential, takeover: bool) -> Value {
+    pub(crate) fn reservation(
+        &self,
+        stream: &StreamId,
+        session: SessionId,
+        node: &Node,
+        credential: &Credential,
+        takeover: bool,
+    ) -> Value {
         json!({ "stream": stream, "session": session, "edge": self.id, "nodes": [{ "node": node.name, "service": node.service() }],
             "protocol": "webrtc", "credential": credential, "client": "198.51.100.4", "takeover": takeover })
     }
 
-    pub(crate) async fn reserve(&self, control: &Control, stream: &StreamId, node: &Node, credential: &Credential) -> Answer {
+    pub(crate) async fn reserve(
+        &self,
+        control: &Control,
+        stream: &StreamId,
+        node: &Node,
+        credential: &Credential,
+    ) -> Answer {
         let body = self.reservation(stream, new_session(), node, credential, false);
         self.post(control, "/internal/v1/claims", &body).await
     }
 
     /// Reserves and makes the ticket.
-    pub(crate) async fn admit(&self, control: &Control, stream: &StreamId, node: &Node, credential: &Credential) -> Admitted {
+    pub(crate) async fn admit(
+        &self,
+        control: &Control,
+        stream: &StreamId,
+        node: &Node,
+        credential: &Credential,
+    ) -> Admitted {
         self.admit_with(control, stream, node, credential, false).await
     }
 
-    pub(crate) async fn admit_with(&self, control: &Control, stream: &StreamId, node: &Node, credential: &Credential, takeover: bool) -> Admitted {
+    pub(crate) async fn admit_with(
+        &self,
+        control: &Control,
+        stream: &StreamId,
+        node: &Node,
+        credential: &Credential,
+        takeover: bool,
+    ) -> Admitted {
         let session = new_session();
         let body = self.reservation(stream, session, node, credential, takeover);
         let got: Reservation = self.post(control, "/internal/v1/claims", &body).await.is(200).read();
@@ -279,7 +308,15 @@ impl Edge {
     }
 
     /// A ticket without asking anybody.
-    pub(crate) fn ticket(&self, control: &Control, stream: &StreamId, session: SessionId, node: &Node, epoch: u64, role: Role) -> Admitted {
+    pub(crate) fn ticket(
+        &self,
+        control: &Control,
+        stream: &StreamId,
+        session: SessionId,
+        node: &Node,
+        epoch: u64,
+        role: Role,
+    ) -> Admitted {
         self.ticket_until(control, stream, session, node, (epoch, role), kit::clock::unix() + 30)
     }
 

@@ -18,7 +18,10 @@ async fn an_admin_sees_nodes_edges_and_controls() {
     assert_eq!(scene.play("rtmp", "v1", "").await, 0);
     let nodes = control.get("/v1/nodes", Some(&admin)).await.is(200).body;
     let (one, two) = (&nodes["items"][0], &nodes["items"][1]);
-    assert_eq!((&one["id"], &one["state"], &one["streams"], &one["sessions"]), (&json!("n1"), &json!("up"), &json!(1), &json!(2)));
+    assert_eq!(
+        (&one["id"], &one["state"], &one["streams"], &one["sessions"]),
+        (&json!("n1"), &json!("up"), &json!(1), &json!(2))
+    );
     assert_eq!((&two["id"], &two["state"]), (&json!("n2"), &json!("joining")));
     assert_eq!((&one["info"]["version"], &one["info"]["memory_kib"]), (&json!("5.0.216"), &json!(40_000)));
     assert!(!one["warnings"].as_array().unwrap().is_empty(), "5.0.216 has known faults");
@@ -30,7 +33,8 @@ async fn an_admin_sees_nodes_edges_and_controls() {
     })
     .await;
     assert_eq!(me["url"], json!(control.url));
-    let edge = json!({ "id": "e1", "listen": "0.0.0.0:8082", "version": "1", "sessions": 3, "seen_at_ms": clock::unix_ms() });
+    let edge =
+        json!({ "id": "e1", "listen": "0.0.0.0:8082", "version": "1", "sessions": 3, "seen_at_ms": clock::unix_ms() });
     let old = json!({ "id": "e2", "listen": "x", "version": "1", "sessions": 3, "seen_at_ms": 1 });
     for (id, edge) in [("e1", &edge), ("e2", &old)] {
         control.state.kv.one(Cmd::hset(keys::EDGES, id, edge.to_string())).await.unwrap();
