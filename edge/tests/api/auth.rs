@@ -155,3 +155,25 @@ async fn single_use_tokens_wait_for_redis() {
     assert!(!header(&answer, "retry-after").is_empty());
     refused(answer, 503, "dependency-away").await;
 }
+
+#[actix_web::test]
+async fn an_open_edge_asks_for_no_token() {
+    let world = World::with(1, &[("EDGE_AUTH", "open")]).await;
+    Opened::of(post(&world, "/rtc/v1/whip/cam", None).await).await;
+    Opened::of(post(&world, "/rtc/v1/whep/cam", None).await).await;
+}
+
+#[actix_web::test]
+async fn refused_credentials_show_in_a_metric() {
+    let world = World::start().await;
+    post(&world, "/rtc/v1/whip/cam", None).await;
+    post(&world, "/rtc/v1/whip/cam", Some("Bearer bad")).await;
+    let foreign = world.token("cam", Role::Play);
+    post(&world, "/rtc/v1/whip/cam", Some(&format!("Bearer {foreign}"))).await;
+    let metrics = world.request(Method::GET, &world.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    for code in ["token-missing", "token-invalid", "token-scope"] {
+        let line = metrics.lines().find(|line| line.contains(code)).unwrap_or_else(|| panic!("{code}: {metrics}"));
+        assert!(line.ends_with(" 1"), "{line}");
+    }
+    assert!(!metrics.contains(&foreign));
+}

@@ -131,3 +131,23 @@ async fn unknown_paths_are_problems_with_the_headers_of_every_answer() {
         refused(answer, 404, "not-found").await;
     }
 }
+
+#[actix_web::test]
+async fn every_route_stands_with_and_without_the_prefix() {
+    let world = World::start().await;
+    let resources = ["whip/cam", "whep/cam", "sessions/x", "whip", "whip/", "whep", "whep/", "whip-play", "whip-play/"];
+    for rest in resources.into_iter().chain(["publish", "publish/", "play", "play/"]) {
+        for prefix in ["/rtc/v1/", "/v1/"] {
+            let url = world.url(&format!("{prefix}{rest}"));
+            let options = world.request(Method::OPTIONS, &url).send().await.unwrap();
+            assert_eq!(options.status(), 200, "{url}");
+            // What `OPTIONS` allows is served, what it does not allow is 405.
+            let allowed = header(&options, "allow");
+            for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+                let status = world.request(method.clone(), &url).send().await.unwrap().status().as_u16();
+                let listed = allowed.split(", ").any(|name| name == method.as_str());
+                assert_eq!(status != 405, listed, "{method} {url}: {status}, but Allow: {allowed}");
+            }
+        }
+    }
+}

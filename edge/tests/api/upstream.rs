@@ -159,24 +159,37 @@ async fn takeover_asks_control_api_to_end_the_own_publisher() {
     assert_ne!(first.etag, second.etag);
 }
 
-#[actix_web::test]
-async fn a_client_that_resets_while_the_node_thinks_leaves_no_session_behind() {
+/// Posts, waits until the node was asked, and hangs up before it answers.
+async fn hang_up_while_the_node_thinks(reset: bool) {
     let world = World::start().await;
     world.node().behave([Behave::Slow(Duration::from_millis(300))]);
     let offer = fixture("pub.sdp");
+    let token = world.token("cam", Role::Publish);
     let head = format!(
-        "POST /rtc/v1/whip/cam HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer {}\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n",
-        world.token("cam", Role::Publish),
+        "POST /rtc/v1/whip/cam HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer {token}\r\nContent-Type: application/sdp\r\n\
+         Content-Length: {}\r\n\r\n",
         offer.len()
     );
     let mut socket = TcpStream::connect(("127.0.0.1", world.port())).await.unwrap();
     socket.write_all(head.as_bytes()).await.unwrap();
     socket.write_all(&offer).await.unwrap();
     until("the node was asked", || async { !world.node().posts().is_empty() }).await;
-    socket.set_zero_linger().unwrap();
+    if reset {
+        socket.set_zero_linger().unwrap();
+    }
     drop(socket);
     until("the node's session is ended", || async { world.node().seen().iter().any(|r| r.method == "DELETE") }).await;
     until("the claim is free", || async { !world.truth.claimed(&cam()) }).await;
     assert!(world.node().held().is_empty());
     Opened::of(world.whip("pub.sdp").await).await;
+}
+
+#[actix_web::test]
+async fn a_client_that_resets_while_the_node_thinks_leaves_no_session_behind() {
+    hang_up_while_the_node_thinks(true).await;
+}
+
+#[actix_web::test]
+async fn a_client_that_closes_while_the_node_thinks_leaves_no_session_behind() {
+    hang_up_while_the_node_thinks(false).await;
 }
