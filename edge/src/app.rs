@@ -67,7 +67,8 @@ impl App {
         let data = web::Data::new(front.clone());
         let server = HttpServer::new(move || actix_web::App::new().app_data(data.clone()).configure(routes::configure))
             .shutdown_timeout(DRAIN_SECONDS)
-            // A closed connection ends its handler at once, so that a session nobody will hear of is ended too.
+            // A FIN is all that is heard of a browser tab that was closed, or through Caddy, while its session is being opened. It drops the
+            // handler, so that a publisher nobody waits for does not hold its stream's name; a client that only closes its half looks the same.
             .h1_allow_half_closed(false)
             .disable_signals()
             .bind(listen)
