@@ -47,10 +47,10 @@ pub async fn key_by_hash(state: &State, hash: &str) -> Result<Option<KeyCache>, 
     }
     let client = state.pg.get().await?;
     let found = stream_keys::find(&**client, hash).await?.filter(good);
-    if let Some(key) = &found {
-        if state.kv.one(cache::stream_key(hash, key)).await.is_err() {
-            state.metrics.redis_skipped("stream_key");
-        }
+    if let Some(key) = &found
+        && state.kv.one(cache::stream_key(hash, key)).await.is_err()
+    {
+        state.metrics.redis_skipped("stream_key");
     }
     Ok(found)
 }

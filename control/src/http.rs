@@ -26,7 +26,6 @@ use actix_web::http::{Method, header};
 const PREFLIGHT_SECONDS: usize = 3600;
 
 /// Lets pages of these origins call the API, with credentials (the refresh cookie).
-#[must_use]
 pub fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])

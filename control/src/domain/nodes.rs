@@ -57,11 +57,11 @@ pub struct NoNode(pub String);
 ///
 /// # Errors
 /// [`NoNode`] with a word on each.
-pub fn pick<'a, T>(
-    proposed: &'a [T],
+pub fn pick<T>(
+    proposed: &[T],
     id: impl Fn(&T) -> &NodeId,
     look: impl Fn(&NodeId) -> Option<NodeState>,
-) -> Result<&'a T, NoNode> {
+) -> Result<&T, NoNode> {
     let usable = |entry: &&T| matches!(look(id(entry)), Some(NodeState::Joining | NodeState::Up));
     proposed.iter().find(usable).ok_or_else(|| {
         let word = |entry: &T| match look(id(entry)) {

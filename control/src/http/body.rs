@@ -119,10 +119,9 @@ mod tests {
     use proto::api::{CreateStream, CreateToken};
 
     fn field<T: DeserializeOwned + std::fmt::Debug>(json: &str) -> Option<String> {
-        match parse::<T>(json.as_bytes()).unwrap_err() {
-            ApiError::BadRequest { field, .. } => field,
-            other => panic!("{other:?}"),
-        }
+        let error = parse::<T>(json.as_bytes()).unwrap_err();
+        let ApiError::BadRequest { field, .. } = error else { panic!("{error:?}") };
+        field
     }
 
     #[test]

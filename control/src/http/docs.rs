@@ -7,13 +7,11 @@ use std::sync::Arc;
 use utoipa_swagger_ui::Config;
 
 /// The description of the API.
-#[expect(clippy::unused_async, reason = "a handler")]
 pub async fn describe(_: Anyone, req: HttpRequest) -> web::Json<utoipa::openapi::OpenApi> {
     web::Json(openapi::describe(&state(&req).config.public_path))
 }
 
 /// To the page; relative, because a proxy may have cut off a prefix.
-#[expect(clippy::unused_async, reason = "a handler")]
 pub async fn index(_: Anyone) -> HttpResponse {
     HttpResponse::Found().insert_header((header::LOCATION, "docs/")).finish()
 }
@@ -22,7 +20,6 @@ pub async fn index(_: Anyone) -> HttpResponse {
 ///
 /// # Errors
 /// 404 for a file it does not have.
-#[expect(clippy::unused_async, reason = "a handler")]
 pub async fn page(_: Anyone, req: HttpRequest) -> Result<HttpResponse, ApiError> {
     let config = Arc::new(Config::new(["../openapi.json"]));
     let file = utoipa_swagger_ui::serve(req.match_info().query("file"), config).map_err(ApiError::internal_text)?;

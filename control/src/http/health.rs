@@ -9,7 +9,6 @@ use actix_web::{
 use serde::Serialize;
 
 /// Alive.
-#[expect(clippy::unused_async, reason = "a handler")]
 pub async fn healthz(_: Anyone) -> &'static str {
     "ok"
 }
@@ -45,7 +44,6 @@ pub async fn readyz(_: Anyone, req: HttpRequest) -> HttpResponse {
 ///
 /// # Errors
 /// A bug: metrics that cannot be written.
-#[expect(clippy::unused_async, reason = "a handler")]
 pub async fn metrics(_: Anyone, req: HttpRequest) -> Result<HttpResponse, ApiError> {
     let state = state(&req);
     let text = state.metrics.text(&state).map_err(ApiError::internal)?;

@@ -161,7 +161,6 @@ pub async fn rotate_key(owner: Owner, req: HttpRequest, body: MaybeJson<RotateKe
 #[utoipa::path(get, path = "/v1/streams/{stream}/ingest", tag = "streams", security(("bearer" = [])),
     params(("stream" = String, Path, description = "Stream id")),
     responses((status = 200, body = Ingest), (status = 404, description = "stream-not-found")))]
-#[expect(clippy::unused_async, reason = "a handler")]
 pub async fn ingest(owner: Owner, req: HttpRequest) -> web::Json<Ingest> {
     let bases = public::bases(&req, &state(&req).config);
     let id = &owner.stream.0.id;

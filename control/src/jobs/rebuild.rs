@@ -3,10 +3,9 @@
 //! Whether a single-use token was used is known to Redis alone. So after a loss those come back that were issued since this process last saw Redis
 //! whole, and nobody can have used; older ones are gone, which is the safe side.
 
-use super::{JobError, lease};
+use super::{JobError, lease, reconcile};
 use crate::{
     app::State,
-    sessions::{Known, live},
     store::{
         cache::{self, BEHIND, WHOLE},
         pg::{claims, tokens},
@@ -53,9 +52,7 @@ async fn fill(state: &State, lost: bool) -> Result<(), JobError> {
     let tokens = fill_tokens(state, lost).await?;
     let live = claims::live(&state.pg, None).await?;
     for held in &live {
-        state.kv.one(live::place(&held.placement())).await?;
-        let known = Known { session: held.session(), owner: held.owner, credential: Some(held.credential.clone()) };
-        state.sessions.open(known).await?;
+        reconcile::repair(state, held).await?;
     }
     state.kv.one(Cmd::set(keys::FILLED, WHOLE, None)).await?;
     state.redis_whole_ms.store(clock::unix_ms(), Ordering::Relaxed);

@@ -13,7 +13,13 @@ use crate::{
     store::pg::claims::{self, Held, Which},
 };
 use kit::{clock, kv::Cmd};
-use proto::{NodeId, ServiceId, fleet::NodeInfo, keys, session::EndReason, srs::api::Client};
+use proto::{
+    NodeId, ServiceId, SessionId,
+    fleet::{NodeInfo, Placement},
+    keys,
+    session::EndReason,
+    srs::api::Client,
+};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -91,17 +97,46 @@ async fn publishers(state: &State, info: &NodeInfo, live: &[Held], present: &Has
     Ok(())
 }
 
-/// Writes placements and publishers' sessions again: Redis may have lost them.
-async fn renew(state: &State, live: &[Held], known: &HashSet<proto::SessionId>) -> Result<(), JobError> {
+/// Keeps placements from running out, and makes good what Redis lost of live publishers.
+async fn renew(state: &State, live: &[Held], known: &HashSet<SessionId>) -> Result<(), JobError> {
     if live.is_empty() {
         return Ok(());
     }
-    state.kv.run(live.iter().map(|held| live::place(&held.placement())).collect()).await?;
-    for held in live.iter().filter(|held| !known.contains(&held.session)) {
-        let known = Known { session: held.session(), owner: held.owner, credential: Some(held.credential.clone()) };
-        state.sessions.open(known).await?;
+    let found = state.kv.run(live.iter().map(|held| Cmd::get(&keys::placement(&held.stream))).collect()).await?;
+    let mut keep = Vec::with_capacity(live.len());
+    for (held, found) in live.iter().zip(found) {
+        let placed = found.json::<Placement>()?.is_some_and(|placement| placement.epoch >= held.epoch);
+        if placed && known.contains(&held.session) {
+            keep.push(live::keep(&held.stream));
+        } else {
+            repair(state, held).await?;
+        }
+    }
+    if !keep.is_empty() {
+        state.kv.run(keep).await?;
     }
     Ok(())
+}
+
+/// Writes a live publisher's placement and session again. It may end at this very moment, and its end must not be undone: so Postgres is asked
+/// before, and after too, since an end that comes later than that removes them by itself.
+pub(super) async fn repair(state: &State, held: &Held) -> Result<(), JobError> {
+    if !still_live(state, held).await? {
+        return Ok(());
+    }
+    state.kv.one(live::place(&held.placement())).await?;
+    let known = Known { session: held.session(), owner: held.owner, credential: Some(held.credential.clone()) };
+    state.sessions.open(known).await?;
+    if !still_live(state, held).await? {
+        state.kv.one(live::unplace(&held.stream, held.epoch)).await?;
+        state.sessions.close(held.session, EndReason::Reconciled).await?;
+    }
+    Ok(())
+}
+
+async fn still_live(state: &State, held: &Held) -> Result<bool, JobError> {
+    let present = claims::of_stream(&state.pg, &held.stream).await?;
+    Ok(present.and_then(|present| present.live).is_some_and(|now| now.epoch == held.epoch))
 }
 
 /// Remembers publishers' byte counts, so that a takeover can tell a silent one at once.

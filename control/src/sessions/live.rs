@@ -60,7 +60,15 @@ pub fn place(placement: &Placement) -> Cmd {
         .num(PLACEMENT_TTL.as_millis())
 }
 
-fn unplace(stream: &StreamId, epoch: u64) -> Cmd {
+/// The command that keeps a placement from running out.
+#[must_use]
+pub fn keep(stream: &StreamId) -> Cmd {
+    Cmd::expire(&keys::placement(stream), PLACEMENT_TTL)
+}
+
+/// The command that removes a placement of this epoch or an older one.
+#[must_use]
+pub fn unplace(stream: &StreamId, epoch: u64) -> Cmd {
     Cmd::eval(UNPLACE, &keys::placement(stream)).num(epoch)
 }
 

@@ -1,5 +1,4 @@
 //! Starts the service and speaks HTTP to it.
-#![allow(dead_code, reason = "each file of tests uses a part of these")]
 
 mod database;
 

@@ -1,4 +1,5 @@
 //! control-api over HTTP: the service that ships, on port 0, with a database and a Redis of its own for each test.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by its panic")]
 
 mod helpers;
 

@@ -207,7 +207,10 @@ fn user(row: &Row) -> Result<Option<UserId>, PgError> {
     Ok(row.try_get::<_, Option<uuid::Uuid>>("owner_id")?.map(UserId::from_uuid))
 }
 
-fn origin(row: &Row) -> Result<(Option<NodeId>, Option<ServiceId>, Option<ClientId>), PgError> {
+/// Node, run and client, as far as the row has them.
+type Origin = (Option<NodeId>, Option<ServiceId>, Option<ClientId>);
+
+fn origin(row: &Row) -> Result<Origin, PgError> {
     Ok((
         text(row, "node", |t| NodeId::parse(t).ok())?,
         text(row, "service", |t| ServiceId::parse(t).ok())?,
