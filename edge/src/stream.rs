@@ -12,3 +12,6 @@ mod registry;
 pub use handle::{PublishTurn, Seen, StreamError, StreamHandle};
 pub use lookup::Lookup;
 pub use registry::Registry;
+
+#[cfg(test)]
+mod tests;

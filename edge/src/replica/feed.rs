@@ -194,3 +194,6 @@ impl Feed {
         Ok(all)
     }
 }
+
+#[cfg(test)]
+mod tests;

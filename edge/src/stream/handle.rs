@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 /// Commands waiting at one stream's door at most.
-const DOOR: usize = 1_024;
+pub(super) const DOOR: usize = 1_024;
 /// How long a question waits: a look-up asks Redis (0.5 s) and control-api (1 s).
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
