@@ -2,7 +2,7 @@
 
 use crate::{
     admit::Admission,
-    config::Config,
+    config::{AuthMode, Config},
     control::Control,
     front::{Front, Parts},
     metrics::Metrics,
@@ -59,6 +59,9 @@ impl App {
                 setting = name,
                 "{name} has no effect: this edge relays no media; answers carry the node's own candidates"
             );
+        }
+        if config.auth == AuthMode::Open {
+            tracing::warn!("EDGE_AUTH=open: anybody publishes and plays any stream here");
         }
         let listen = config.listen;
         let parts = Arc::new(parts(config).await?);
