@@ -123,7 +123,7 @@ pub enum AuthMode {
     /// Holders of a token or stream key; public and unlisted streams are played by anybody.
     #[default]
     Token,
-    /// Anybody, any stream name: for a closed network.
+    /// Anybody publishes and plays every stream there is: for a closed network.
     Open,
 }
 

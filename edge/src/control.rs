@@ -135,6 +135,16 @@ impl Control {
         found(self.call::<(), _>(Method::GET, &format!("/internal/v1/sessions/{session}"), None, LOOKUP_MAX).await)
     }
 
+    /// Whether any control-api is there at all: tells a hook that was refused from one that nobody heard.
+    pub async fn answers(&self) -> bool {
+        let looks = self.origins().into_iter().take(TRIED_MAX).map(|mut url| {
+            url.set_path("/healthz");
+            self.http.get(url).timeout(LOOKUP_TRY_MAX).send()
+        });
+        let answers = futures_util::future::join_all(looks).await;
+        answers.into_iter().any(|answer| answer.is_ok_and(|response| !response.status().is_server_error()))
+    }
+
     fn origins(&self) -> Vec<Url> {
         let mut origins = if self.fixed.is_empty() { self.replica.controls() } else { self.fixed.to_vec() };
         if !origins.is_empty() {

@@ -49,6 +49,8 @@ pub(super) struct Target {
 pub(super) enum AttemptError {
     /// The node's doing.
     Node(SrsError),
+    /// It hung up, and no control-api is there to answer its hook: what it was waiting for is known.
+    NoHook,
     /// The name we chose was taken there: try again with another.
     Collision,
 }
@@ -57,6 +59,7 @@ impl AttemptError {
     pub(super) fn api(self) -> ApiError {
         match self {
             Self::Node(error) => failure::of_node(error),
+            Self::NoHook => ApiError::Away { what: "control-api" },
             Self::Collision => ApiError::UpstreamRefused,
         }
     }
@@ -157,21 +160,29 @@ impl Parts {
         let secrets = self.replica.secrets().ok_or(AttemptError::Node(SrsError::BadAnswer("no secrets")))?;
         let ufrag = ice::ufrag(&target.node.id, kit::random::bytes());
         let accepted = self.post(request, offer, target, &secrets, &ufrag).await;
-        let accepted = accepted.map_err(|error| {
-            if error == SrsError::Unreachable {
-                self.nodes.unreachable(&target.node.id);
-            }
-            tracing::warn!(
-                node = %target.node.id, stream.id = %request.stream, role = request.role.as_str(), %error,
-                "a media node did not open a session: {error}"
-            );
-            AttemptError::Node(error)
-        })?;
+        let accepted = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => return Err(self.node_failed(request, target, error).await),
+        };
         let made = self.finish(request, offer, target, &secrets, &accepted, &ufrag);
         if made.is_err() {
             self.drop_session(request, target, &accepted.session).await;
         }
         made
+    }
+
+    async fn node_failed(&self, request: &OpenRequest, target: &Target, error: SrsError) -> AttemptError {
+        if error == SrsError::Unreachable {
+            self.nodes.unreachable(&target.node.id);
+        }
+        tracing::warn!(
+            node = %target.node.id, stream.id = %request.stream, role = request.role.as_str(), %error,
+            "a media node did not open a session: {error}"
+        );
+        if error == SrsError::HungUp && !self.control.answers().await {
+            return AttemptError::NoHook;
+        }
+        AttemptError::Node(error)
     }
 
     async fn post(
