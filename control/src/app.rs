@@ -135,7 +135,9 @@ impl App {
                 secrets::SecretsError::Store(error) => {
                     tracing::warn!(%error, "the cluster's secrets cannot be read yet; not ready until they can");
                 }
-                fatal @ (secrets::SecretsError::Seal(_) | secrets::SecretsError::Damaged { .. }) => return Err(fatal.into()),
+                fatal @ (secrets::SecretsError::Seal(_) | secrets::SecretsError::Damaged { .. }) => {
+                    return Err(fatal.into());
+                }
             }
         }
         let server = serve(Arc::clone(&state), listener)?;

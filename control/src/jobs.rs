@@ -9,7 +9,7 @@ pub mod samples;
 use crate::{
     app::State,
     kicker,
-    store::pg::{claims, kicks},
+    store::pg::{claims, kicks, refresh, stream_keys, tokens},
 };
 use futures_util::future::BoxFuture;
 use kit::{clock, kv::Cmd, shutdown::Tasks};
@@ -106,6 +106,10 @@ async fn prune(state: &State) -> Result<(), JobError> {
     for _ in 0..kicks::give_up(&state.pg).await? {
         state.media.kick("given_up");
     }
+    let client = state.pg.get().await?;
+    refresh::forget_old(&**client).await?;
+    tokens::forget_old(&**client).await?;
+    stream_keys::forget_old(&**client).await?;
     Ok(())
 }
 

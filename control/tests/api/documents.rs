@@ -5,6 +5,7 @@ use reqwest::Method;
 use std::{collections::BTreeSet, fmt::Write as _};
 
 const RIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/rights.md");
+const SETTINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/config.md");
 const ERRORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
 
 fn rights() -> String {
@@ -55,6 +56,33 @@ fn the_errors_page_lists_every_code_with_its_status() {
     let missing: Vec<_> = wanted.difference(&listed).collect();
     let old: Vec<_> = listed.difference(&wanted).collect();
     assert!(missing.is_empty() && old.is_empty(), "docs/errors.md lacks {missing:?} and has {old:?} too many");
+}
+
+/// The settings that a page's section lists.
+fn listed_settings(page: &str, section: &str) -> BTreeSet<String> {
+    let text = page.split(&format!("## {section}\n")).nth(1).unwrap_or_default();
+    let rows = text.split("\n## ").next().unwrap_or_default().lines().filter_map(|line| line.strip_prefix("| `"));
+    let names = rows.filter_map(|row| row.split(" | ").next()).flat_map(|cell| cell.split([',', '`', ' ']));
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_settings_page_lists_every_setting() {
+    let sources = [include_str!("../../src/config.rs"), include_str!("../../../kit/src/kv/redis.rs")];
+    let read: BTreeSet<String> = sources
+        .iter()
+        .flat_map(|source| source.split("#[cfg(test)]").next().unwrap().split('"'))
+        .filter(|text| text.len() > 5 && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+        .map(str::to_owned)
+        .collect();
+    let page = std::fs::read_to_string(SETTINGS).unwrap();
+    let (shared, own) = (listed_settings(&page, "Both services"), listed_settings(&page, "control-api"));
+    let missing: Vec<_> = read.iter().filter(|name| !shared.contains(*name) && !own.contains(*name)).collect();
+    let old: Vec<_> = own.iter().filter(|name| !read.contains(*name)).collect();
+    assert!(
+        read.len() > 15 && missing.is_empty() && old.is_empty(),
+        "docs/config.md lacks {missing:?} and has {old:?} too many"
+    );
 }
 
 fn status_number(name: &str) -> String {

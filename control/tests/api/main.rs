@@ -9,6 +9,7 @@ mod claims;
 mod claims_rules;
 mod direct;
 mod documents;
+mod edge;
 mod events;
 mod health;
 mod hooks;

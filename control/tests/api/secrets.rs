@@ -64,7 +64,7 @@ async fn rotation_overlaps_and_ends_nothing() {
 
     // Told to everybody, not in use yet.
     load(state).await.unwrap();
-    publish(&state.kv, &*state.secrets().unwrap()).await.unwrap();
+    publish(&state.kv, &state.secrets().unwrap()).await.unwrap();
     let told = published(&test).await;
     assert_eq!(told.current, before.current);
     assert!(told.previous.is_some() && told.token_keys.len() == 2);
@@ -72,7 +72,7 @@ async fn rotation_overlaps_and_ends_nothing() {
     // Half a minute later.
     test.database.run("UPDATE secrets SET active_from = active_from - interval '31 s'").await;
     load(state).await.unwrap();
-    publish(&state.kv, &*state.secrets().unwrap()).await.unwrap();
+    publish(&state.kv, &state.secrets().unwrap()).await.unwrap();
     let after = published(&test).await;
     assert_eq!(
         (after.current.as_str(), after.previous.as_deref()),

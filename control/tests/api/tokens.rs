@@ -68,12 +68,10 @@ async fn list_and_revoke() {
     assert!(kv.one(Cmd::get(&keys::token(&a.info.id))).await.unwrap().is_nil());
     let score = kv.one(Cmd::on("ZSCORE", keys::REVOKED).arg(a.info.id.to_string())).await.unwrap().int().unwrap();
     assert_eq!(score, a.info.expires_at.unix_timestamp());
-    let told = async || match news.recv().await.unwrap() {
-        kit::kv::News::Message { payload, .. } => match serde_json::from_slice(&payload).unwrap() {
-            Event::TokenRevoked { jti, .. } => Some(jti),
-            _ => None,
-        },
-        kit::kv::News::Reconnected => None,
+    let told = async || {
+        let kit::kv::News::Message { payload, .. } = news.recv().await.unwrap() else { return None };
+        let event: Event = serde_json::from_slice(&payload).unwrap();
+        if let Event::TokenRevoked { jti, .. } = event { Some(jti) } else { None }
     };
     assert_eq!(until("the event", told).await, a.info.id);
     let revoked = control.get(&list, Some(&ann)).await.is(200).body;

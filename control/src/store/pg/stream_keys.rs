@@ -52,3 +52,11 @@ pub async fn find(client: &impl GenericClient, hash: &str) -> PgResult<Option<Ke
     });
     key.transpose()
 }
+
+/// Forgets keys that ended more than 30 days ago.
+///
+/// # Errors
+/// [`kit::pg::PgError`].
+pub async fn forget_old(client: &impl GenericClient) -> PgResult<u64> {
+    Ok(client.execute_typed("DELETE FROM stream_keys WHERE expires_at < now() - interval '30 days'", &[]).await?)
+}

@@ -122,3 +122,11 @@ pub async fn is_valid(client: &impl GenericClient, stream: &StreamId, id: TokenI
     let row = client.query_typed_opt(sql, &[(&id.uuid(), Type::UUID), (&stream.as_str(), Type::TEXT)]).await?;
     Ok(row.is_some())
 }
+
+/// Forgets tokens that expired more than 30 days ago.
+///
+/// # Errors
+/// [`kit::pg::PgError`].
+pub async fn forget_old(client: &impl GenericClient) -> PgResult<u64> {
+    Ok(client.execute_typed("DELETE FROM tokens WHERE expires_at < now() - interval '30 days'", &[]).await?)
+}
