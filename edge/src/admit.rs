@@ -6,7 +6,8 @@
 //! | token | signature, scope, then its `jti` in Redis every time | the same, asked for private streams only |
 //! | nothing | never | public and unlisted streams |
 //!
-//! With Redis away, single-use tokens are told to come back, others pass on signature unless they are known to be revoked, keys are asked of
+//! With Redis away, single-use tokens are told to come back, others pass on signature unless they are known to be revoked, keys and
+//! visibility are asked of
 //! control-api, limits are kept in memory, and every such admission is counted.
 
 mod credential;
@@ -182,7 +183,7 @@ impl Admission {
             }
             Err(error) => {
                 self.metrics.degraded(Degraded::Visibility);
-                tracing::debug!(%error, "visibility is not known; the stream counts as private");
+                tracing::debug!(%error, "visibility is as it was when last asked, else private");
                 Ok(None)
             }
         }
@@ -214,3 +215,6 @@ const fn limit_name(role: Role) -> &'static str {
         Role::Play => "play",
     }
 }
+
+#[cfg(test)]
+mod tests;

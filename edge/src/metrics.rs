@@ -55,7 +55,7 @@ pub enum Degraded {
     Key,
     /// A rate limit was kept in memory.
     Limit,
-    /// A stream of unknown visibility counted as private.
+    /// A stream's visibility could not be asked: it is what it was, or private.
     Visibility,
     /// A single-use token could not be given back.
     GiveBack,

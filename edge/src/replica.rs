@@ -11,10 +11,11 @@ pub use placements::Placements;
 use data_encoding::BASE64URL_NOPAD;
 use kit::token::MediaKeys;
 use proto::{
-    SessionId, TokenId,
+    SessionId, StreamId, TokenId,
     fleet::{ControlInfo, FLEET_ALIVE_MS},
     keys::CLOSED_SESSION_TTL_SECONDS,
     secret::{ClusterSecret, Keyring, PublishedSecrets},
+    stream::Visibility,
 };
 use std::{
     collections::HashMap,
@@ -25,6 +26,9 @@ use url::Url;
 
 /// Revocations kept at most; the ones that expire first are the first to go.
 pub const REVOKED_MAX: usize = 100_000;
+/// Streams whose visibility is remembered at most, and for how long.
+const VISIBILITY_MAX: u64 = 100_000;
+const VISIBILITY_FOR: Duration = Duration::from_secs(3600);
 /// Closed sessions remembered at most.
 const CLOSED_MAX: u64 = 100_000;
 
@@ -60,6 +64,7 @@ pub struct Replica {
     state: Arc<RwLock<State>>,
     fixed: Option<Keyring>,
     closed: moka::sync::Cache<SessionId, ()>,
+    visibility: moka::sync::Cache<StreamId, Visibility>,
 }
 
 impl Replica {
@@ -72,7 +77,8 @@ impl Replica {
             .build();
         let secrets =
             fixed.clone().map(|keyring| Arc::new(Secrets { keyring, stream_key: None, tokens: MediaKeys::default() }));
-        Self { state: Arc::new(RwLock::new(State { secrets, ..State::default() })), fixed, closed }
+        let visibility = moka::sync::Cache::builder().max_capacity(VISIBILITY_MAX).time_to_live(VISIBILITY_FOR).build();
+        Self { state: Arc::new(RwLock::new(State { secrets, ..State::default() })), fixed, closed, visibility }
     }
 
     fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
@@ -162,6 +168,29 @@ impl Replica {
 
     pub(crate) fn set_news_healthy(&self, healthy: bool) {
         self.write(|state| state.news_healthy = healthy);
+    }
+
+    /// Remembers who may play a stream, for when nobody can be asked.
+    pub fn learn_visibility(&self, stream: &StreamId, visibility: Visibility) {
+        if self.visibility.get(stream) != Some(visibility) {
+            self.visibility.insert(stream.clone(), visibility);
+        }
+    }
+
+    /// Who might play a stream when it was last asked; forgotten when the stream changes.
+    #[must_use]
+    pub fn visibility(&self, stream: &StreamId) -> Option<Visibility> {
+        self.visibility.get(stream)
+    }
+
+    /// Forgets what was known of a stream.
+    pub fn forget_stream(&self, stream: &StreamId) {
+        self.visibility.invalidate(stream);
+    }
+
+    /// Forgets what was known of all streams: news of their changes may be lost.
+    pub fn forget_streams(&self) {
+        self.visibility.invalidate_all();
     }
 
     /// Remembers that a session ended.

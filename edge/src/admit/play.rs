@@ -50,13 +50,20 @@ impl Admission {
         Ok(Admitted { credential: Credential::Token { jti: claims.jti }, taken, placement })
     }
 
+    /// Who may play, by Redis, else control-api, else as it was when last asked, else nobody without a token.
     async fn visible(&self, ask: Ask<'_>, reply: Option<&Reply>) -> Result<Visibility, ApiError> {
         let cached = reply.and_then(|reply| reply.json::<StreamCache>().ok().flatten());
         let known = match cached {
             Some(cache) => Some(cache),
             None => self.stream_of_control(ask.stream).await?,
         };
-        Ok(known.map_or(Visibility::Private, |cache| cache.visibility))
+        match known {
+            Some(cache) => {
+                self.replica.learn_visibility(ask.stream, cache.visibility);
+                Ok(cache.visibility)
+            }
+            None => Ok(self.replica.visibility(ask.stream).unwrap_or(Visibility::Private)),
+        }
     }
 
     async fn take(&self, claims: &proto::token::MediaClaims, ask: Ask<'_>) -> Result<TokenId, ApiError> {

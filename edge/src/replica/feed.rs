@@ -70,6 +70,7 @@ impl Feed {
                     Ok(News::Message { payload, .. }) => self.message(&payload),
                     Ok(News::Reconnected) | Err(RecvError::Lagged(_)) => {
                         self.metrics.news_lost();
+                        self.replica.forget_streams();
                         self.set_healthy(false);
                         count = 0;
                         ticks.reset_immediately();
@@ -120,9 +121,9 @@ impl Feed {
             Event::StreamEnded { stream, epoch, .. } => self.replica.change_placements(|all| all.ended(stream, *epoch)),
             Event::SessionClosed { id, .. } => self.replica.learn_closed(*id),
             Event::TokenRevoked { jti, expires_at } => self.replica.learn_revoked(*jti, *expires_at),
+            Event::StreamChanged { stream, .. } => self.replica.forget_stream(stream),
             Event::SecretsChanged
             | Event::SessionOpened { .. }
-            | Event::StreamChanged { .. }
             | Event::KeyRevoked { .. }
             | Event::NodeUp { .. }
             | Event::NodeDown { .. } => {}
