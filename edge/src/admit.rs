@@ -7,8 +7,8 @@
 //! | nothing | never | public and unlisted streams |
 //!
 //! With Redis away, single-use tokens are told to come back, others pass on signature unless they are known to be revoked, keys and
-//! visibility are asked of
-//! control-api, limits are kept in memory, and every such admission is counted.
+//! visibility are asked of control-api (a stream stays as visible as it was while that is away too), limits are kept in memory, and every
+//! such admission is counted.
 
 mod credential;
 mod limit;
