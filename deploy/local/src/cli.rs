@@ -108,7 +108,7 @@ pub struct ClusterArgs {
     /// Added to every port.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub port_base: u16,
-    /// WebRTC candidate and base of every URL: an address of this machine that clients reach.
+    /// Base of every URL, and the WebRTC candidate: an address of this machine that clients reach.
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub host: IpAddr,
     /// Which media nodes; `KEYSTONE_MEDIA` when absent.

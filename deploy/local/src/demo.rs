@@ -22,7 +22,7 @@ use proto::{
     session::Role,
     stream::Visibility,
 };
-use std::{collections::BTreeMap, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, process::ExitCode, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -130,6 +130,8 @@ fn verdict(total: &Line, death: Option<&Death>) -> ExitCode {
 struct Stage {
     api: Api,
     origin: String,
+    /// What both clients bind to: nodes answer from the address they were reached by.
+    local_ip: IpAddr,
     stream: StreamId,
     media: &'static str,
     publish_token: String,
@@ -167,6 +169,7 @@ impl Stage {
         let now = Instant::now();
         let mut stage = Self {
             origin: cluster.origin(),
+            local_ip: cluster.plan().candidate(),
             media: match cluster.plan().media {
                 MediaChoice::Srs { .. } => "srs",
                 MediaChoice::Builtin { .. } => "builtin",
@@ -197,15 +200,15 @@ impl Stage {
         let options = PublishOptions {
             url: format!("{}/rtc/v1/whip/{}", self.origin, self.stream),
             token: Some(self.publish_token.clone()),
+            local_ip: Some(self.local_ip),
             source: Source::TestPicture(picture),
-            ..PublishOptions::default()
         };
         media::publish(options).await
     }
 
     async fn watch(&self) -> Result<SessionHandle, MediaError> {
         let url = format!("{}/rtc/v1/whep/{}", self.origin, self.stream);
-        media::play(PlayOptions { url, token: Some(self.play_token.clone()), ..PlayOptions::default() }).await
+        media::play(PlayOptions { url, token: Some(self.play_token.clone()), local_ip: Some(self.local_ip) }).await
     }
 
     /// Tries until the stream can be watched: between the publisher's 201 and its first packets there is nothing to see.

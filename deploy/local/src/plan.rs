@@ -50,7 +50,7 @@ pub struct Options {
     pub shape: Shape,
     /// Where the ports begin.
     pub ports: PortBase,
-    /// Candidate of WebRTC and base of every URL.
+    /// Base of every URL, and where media of edges listens.
     pub host: IpAddr,
     /// Which media nodes; `None` leaves it to the configuration.
     pub media: Option<Media>,
@@ -186,11 +186,12 @@ impl Plan {
             log: log("redis"),
             env: env.clone(),
         };
+        let candidate = node::candidate(options.host, matches!(found.media, MediaChoice::Srs { .. }));
         let nodes = (0..shape.nodes)
             .map(|index| Node {
                 index,
                 ports,
-                host: options.host,
+                candidate,
                 secret: secrets.nodes[&node::id(index)].clone(),
                 control: ports.control(index % shape.controls),
                 dir: data.join(&node::id(index)),
@@ -225,6 +226,12 @@ impl Plan {
             caddy,
             keystone: found.keystone,
         })
+    }
+
+    /// The address of the nodes' WebRTC; a client bound to it reaches them.
+    #[must_use]
+    pub fn candidate(&self) -> IpAddr {
+        self.nodes.first().map_or(self.options.host, |node| node.candidate)
     }
 
     /// What the services' settings are made from.

@@ -70,7 +70,7 @@ fn nodes(plan: &Plan, rows: &mut Vec<(String, String)>) {
                 node.api_url(),
                 p.node_rtmp(k),
                 p.node_http(k),
-                p.node_rtc(k),
+                std::net::SocketAddr::new(node.candidate, p.node_rtc(k)),
                 p.node_srt(k)
             ),
         ));

@@ -4,7 +4,7 @@ use crate::{
     cli::{Up, repository},
     cluster::Cluster,
     config::{Config, Media},
-    dotenv,
+    dotenv, node,
     plan::{ClusterError, Options, Plan, PortBase, Scope},
     report, say,
     tools::MediaChoice,
@@ -63,9 +63,10 @@ pub fn dev_settings(config: &Config) -> anyhow::Result<ExitCode> {
         scope: Scope::Deps,
         ..Options::in_repository(&root)
     };
-    let plan = Plan::make(options, config)?;
+    let mut plan = Plan::make(options, config)?;
     let srs = MediaChoice::Srs { program: "srs".into(), version: String::new() };
-    for node in &plan.nodes {
+    for node in &mut plan.nodes {
+        node.candidate = node::candidate(plan.options.host, true);
         node.prepare(&srs)?;
     }
     dotenv::write(&root.join(".env"), &plan)?;

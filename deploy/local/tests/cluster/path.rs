@@ -27,17 +27,20 @@ async fn whole_path(up: Up) {
     let publish = up.token(&stream, Role::Publish).await;
     let play = up.token(&stream, Role::Play).await;
 
-    let nobody = watch(&up.whep(&stream), &play.token).await;
+    let local_ip = Some(up.cluster.plan().candidate());
+
+    let nobody = watch(&up, &up.whep(&stream), &play.token).await;
     assert!(matches!(&nobody, Err(MediaError::Refused { status: 409, retry_after: Some(2), .. })), "{nobody:?}");
 
-    let options = PublishOptions { url: up.whip(&stream), token: Some(publish.token.clone()), ..Default::default() };
+    let options =
+        PublishOptions { url: up.whip(&stream), token: Some(publish.token.clone()), local_ip, ..Default::default() };
     let publisher = media::publish(options.clone()).await.unwrap();
     let live = live(&up, &stream).await;
     let second = media::publish(options).await;
     assert!(matches!(&second, Err(MediaError::Refused { status: 409, .. })), "a second publisher: {second:?}");
 
     let viewer =
-        eventually("the stream can be watched", async || watch(&up.whep(&stream), &play.token).await.ok()).await;
+        eventually("the stream can be watched", async || watch(&up, &up.whep(&stream), &play.token).await.ok()).await;
     let seen = viewer.until(PATIENCE, |s: &Stats| s.frames_video >= 60 && s.frames_audio >= 80).await.unwrap();
     assert_eq!(seen.frames_bad, 0, "frames that do not parse");
     eventually("the API counts the viewer", async || (viewers(&up, &stream).await == Some(1)).then_some(())).await;
@@ -50,7 +53,7 @@ async fn whole_path(up: Up) {
 
     publisher.stop().await.unwrap();
     eventually("the stream has ended", async || viewers(&up, &stream).await.is_none().then_some(())).await;
-    let options = PublishOptions { url: up.whip(&stream), token: Some(publish.token), ..Default::default() };
+    let options = PublishOptions { url: up.whip(&stream), token: Some(publish.token), local_ip, ..Default::default() };
     let again = media::publish(options).await.unwrap();
     again.until(PATIENCE, |s: &Stats| s.frames_video >= 10).await.unwrap();
     eventually("it is live again", async || viewers(&up, &stream).await).await;
@@ -79,17 +82,18 @@ async fn revoked_at_once_everywhere(up: &Up, stream: &StreamId) {
     assert_eq!(edges.len(), 2);
     for (_, port) in &edges {
         let url = format!("http://127.0.0.1:{port}/rtc/v1/whep/{stream}");
-        watch(&url, &play.token).await.unwrap().stop().await.unwrap();
+        watch(up, &url, &play.token).await.unwrap().stop().await.unwrap();
     }
     up.user.revoke_token(stream, &play.info.id).await.unwrap();
     for (id, port) in &edges {
-        let refused = watch(&format!("http://127.0.0.1:{port}/rtc/v1/whep/{stream}"), &play.token).await;
+        let refused = watch(up, &format!("http://127.0.0.1:{port}/rtc/v1/whep/{stream}"), &play.token).await;
         assert!(matches!(&refused, Err(MediaError::Refused { status: 401, .. })), "{id}: {refused:?}");
     }
 }
 
-async fn watch(url: &str, token: &str) -> Result<SessionHandle, MediaError> {
-    media::play(PlayOptions { url: url.to_owned(), token: Some(token.to_owned()), ..Default::default() }).await
+async fn watch(up: &Up, url: &str, token: &str) -> Result<SessionHandle, MediaError> {
+    let local_ip = Some(up.cluster.plan().candidate());
+    media::play(PlayOptions { url: url.to_owned(), token: Some(token.to_owned()), local_ip }).await
 }
 
 async fn viewers(up: &Up, stream: &StreamId) -> Option<u64> {
