@@ -1,5 +1,6 @@
 //! Everything that was captured from a real SRS reads as what it is. `vectors/srs/README.md` says where it comes from.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its vectors has nothing to say")]
 use proto::{
     StreamId,
     session::Protocol,
