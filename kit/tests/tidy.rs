@@ -64,8 +64,18 @@ fn is_core(path: &Path) -> bool {
 #[test]
 fn cores_do_no_io() {
     const FORBIDDEN: [&str; 12] = [
-        "tokio", "actix", "reqwest", "fred", "std::fs", "std::env", "std::net::Tcp", "std::net::Udp", "std::time::Instant",
-        "Instant::now", "SystemTime", "kit::random",
+        "tokio",
+        "actix",
+        "reqwest",
+        "fred",
+        "std::fs",
+        "std::env",
+        "std::net::Tcp",
+        "std::net::Udp",
+        "std::time::Instant",
+        "Instant::now",
+        "SystemTime",
+        "kit::random",
     ];
     let mut found = Vec::new();
     for path in files().into_iter().filter(|path| ends_with(path, "rs") && is_core(path)) {
@@ -116,7 +126,9 @@ fn no_machine_path_is_written_down() {
 fn every_variable_is_documented() {
     let docs = read(Path::new("docs/config.md"));
     let mut missing = Vec::new();
-    for path in files().into_iter().filter(|path| path.to_string_lossy().contains("src/config") && ends_with(path, "rs")) {
+    for path in
+        files().into_iter().filter(|path| path.to_string_lossy().contains("src/config") && ends_with(path, "rs"))
+    {
         let text = read(&path);
         for name in without_tests(&text).split('"').skip(1).step_by(2).filter(|word| is_variable(word)) {
             if !docs.contains(&format!("`{name}`")) {
@@ -128,5 +140,7 @@ fn every_variable_is_documented() {
 }
 
 fn is_variable(word: &str) -> bool {
-    word.len() > 4 && word.contains('_') && word.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    word.len() > 4
+        && word.contains('_')
+        && word.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
