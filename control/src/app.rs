@@ -39,6 +39,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio_util::sync::CancellationToken;
 
 /// How long requests and background tasks may take to end after the stop signal.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -86,6 +87,8 @@ pub struct State {
     pub redis_whole_ms: AtomicU64,
     /// Events for open event streams.
     pub news: News,
+    /// Cancelled when this process begins to stop: answers without an end must end then.
+    pub stopping: CancellationToken,
     secrets: RwLock<Option<Arc<Secrets>>>,
 }
 
@@ -133,7 +136,8 @@ impl App {
         if let Err(error) = secrets::load(&state).await {
             match error {
                 secrets::SecretsError::Store(error) => {
-                    tracing::warn!(%error, "the cluster's secrets cannot be read yet; not ready until they can");
+                    let cause = observe::chain(&error);
+                    tracing::warn!(cause, "the cluster's secrets cannot be read yet; not ready until they can");
                 }
                 fatal @ (secrets::SecretsError::Seal(_) | secrets::SecretsError::Damaged { .. }) => {
                     return Err(fatal.into());
@@ -170,6 +174,7 @@ impl App {
             ended = &mut server => ended,
             () = shutdown => {
                 tracing::info!("control-api stops");
+                self.state.stopping.cancel();
                 let stopped = async { tokio::join!(handle.stop(true), &mut server).1 };
                 tokio::time::timeout(DRAIN, stopped).await.unwrap_or(Ok(()))
             }
@@ -213,6 +218,7 @@ async fn state(config: Config, address: SocketAddr) -> anyhow::Result<State> {
         redis_behind: AtomicBool::new(false),
         redis_whole_ms: AtomicU64::new(0),
         news: News::new(media.clone()),
+        stopping: CancellationToken::new(),
         secrets: RwLock::new(None),
         config,
     })

@@ -99,6 +99,7 @@ impl Listener {
                     }
                     Err(RecvError::Closed) => return None,
                 },
+                () = self.state.stopping.cancelled() => return None,
                 _ = self.comments.tick() => return Some(Bytes::from_static(b": still here\n\n")),
             }
         }

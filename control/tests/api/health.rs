@@ -66,3 +66,15 @@ async fn without_cors_settings_a_page_of_our_own_origin_works() {
     assert_eq!(answer.is(200).header("access-control-allow-origin"), None);
     test.stop().await;
 }
+
+#[actix_web::test]
+async fn an_open_event_stream_does_not_hold_up_the_stop() {
+    let test = Test::start().await;
+    let ann = test.control.user("ann").await;
+    let request = crate::helpers::signed(test.control.request(Method::GET, "/v1/events"), Some(&ann));
+    let mut events = request.send().await.unwrap();
+    assert!(events.chunk().await.unwrap().is_some());
+    let began = std::time::Instant::now();
+    test.stop().await;
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+}
