@@ -1,8 +1,9 @@
 //! Reserving, taking over, giving up; and the statements against the rules they carry out.
 
 use super::{
+    edge::{key_of, new_session},
     helpers::until,
-    media::{Node, Scene, key_of, new_session},
+    media::{Node, Scene},
 };
 use futures_util::future::join_all;
 use proto::{StreamId, internal::Credential};

@@ -1,8 +1,8 @@
 //! The claim statements do what the claim rules say: both are run side by side over random steps.
 
 use super::{
+    edge::new_session,
     helpers::{Database, Test},
-    media::new_session,
 };
 use control::{
     domain::claims::{self as rules, Ask, Claim, Confirm, Holder, Owner, State, Verdict},
@@ -120,7 +120,7 @@ impl Run<'_> {
     async fn run_out(&mut self) {
         self.database.run("UPDATE claims SET reserved_until = now() - interval '1 ms' WHERE state = 'reserved'").await;
         if self.dice.roll(2) == 0 {
-            claims::expire(&self.pg).await.unwrap();
+            claims::expire(self.pg).await.unwrap();
         }
     }
 }

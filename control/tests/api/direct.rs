@@ -1,8 +1,9 @@
 //! Clients that reach a media node directly: their key or token is judged by the hook.
 
 use super::{
+    edge::new_session,
     helpers::Session,
-    media::{Node, Scene, new_session},
+    media::{Node, Scene},
 };
 use proto::session::Role;
 use serde_json::{Value, json};

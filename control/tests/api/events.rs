@@ -70,7 +70,9 @@ async fn owners_hear_of_their_streams_and_nobody_elses() {
     drop((owners, others, admins));
     until("they are gone", async || {
         // A closed connection is noticed when something is written to it.
-        control.patch(&format!("/v1/streams/{marker}"), Some(&other), serde_json::json!({ "title": "u" })).await;
+        let body = serde_json::json!({ "title": "u" });
+        control.patch(&format!("/v1/streams/{marker}"), Some(&other), body.clone()).await;
+        control.patch(&scene.path(""), Some(&scene.owner), body).await;
         (control.metric(listening).await == 0.0).then_some(())
     })
     .await;

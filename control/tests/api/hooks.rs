@@ -1,8 +1,9 @@
 //! What SRS asks and tells, from the first hook of a publisher to its last.
 
 use super::{
+    edge::{Edge, new_session},
     helpers::until,
-    media::{Edge, Node, Scene, new_session},
+    media::{Node, Scene},
 };
 use proto::session::Role;
 use serde_json::json;

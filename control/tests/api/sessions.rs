@@ -1,6 +1,6 @@
 //! The session table over HTTP: who sees what, pages, kicks.
 
-use super::media::{Scene, new_session};
+use super::{edge::new_session, media::Scene};
 use serde_json::{Value, json};
 
 fn ids(page: &Value) -> Vec<&str> {
