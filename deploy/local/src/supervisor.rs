@@ -232,3 +232,6 @@ pub async fn run_once(spec: &Spec, input: &str) -> Result<(), ChildError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,3 +146,27 @@ async fn a_damaged_folder_is_one_clear_line() {
     let old = fails(&mut keystone(dir.path(), free(), "data")).await;
     assert!(old.contains("PostgreSQL 9.6") || old.contains("belongs to user id"), "{old}");
 }
+
+#[tokio::test]
+async fn the_demo_counts_frames_a_second_and_ends_by_itself() {
+    let dir = Scratch::new("demo");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keystone"));
+    command.current_dir(dir.path()).stdin(Stdio::null()).kill_on_drop(true);
+    command.args(["demo", "--for", "5s", "--json", "--media", "builtin", "--data", "data"]);
+    command.args(["--port-base", &free().to_string()]);
+    let output = tokio::time::timeout(UP_WITHIN, command.output()).await.unwrap().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (total, lines) = lines.split_last().unwrap();
+    assert!(lines.len() >= 3 && lines.iter().all(|line| line.get("total").is_none()), "{said}");
+    let frames: Vec<_> = lines.iter().map(|line| line["frames_video"].as_u64().unwrap()).collect();
+    assert!(frames.windows(2).all(|pair| pair[0] < pair[1]), "frames rise: {frames:?}");
+    assert_eq!(
+        (&total["total"], &total["live"], &total["viewers"]),
+        (&true.into(), &true.into(), &1.into()),
+        "{total}"
+    );
+    assert!(total["frames_video"].as_u64().unwrap() >= 60 && total["frames_audio"].as_u64().unwrap() >= 100, "{total}");
+    assert!(total["node"].as_str().unwrap().starts_with("node-") && total["media"] == "builtin", "{total}");
+}
