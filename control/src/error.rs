@@ -146,6 +146,9 @@ pub enum ApiError {
     /// This process has not read the cluster's secrets yet, because Postgres was away since its start.
     #[error("not ready yet; try again")]
     NotReady,
+    /// It took longer than [`crate::routes::ANSWER_MAX`]; the work goes on to its end.
+    #[error("this takes long; it may still be carried out, so look before trying again")]
+    TimedOut,
     /// A bug of ours.
     #[error("internal error; the request id names it in the log")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -201,6 +204,7 @@ impl ApiError {
             Self::PostgresAway(_) => row(StatusCode::SERVICE_UNAVAILABLE, "postgres-away", "Store away"),
             Self::RedisAway(_) => row(StatusCode::SERVICE_UNAVAILABLE, "redis-away", "Store away"),
             Self::NotReady => row(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready"),
+            Self::TimedOut => row(StatusCode::SERVICE_UNAVAILABLE, "timed-out", "Took too long"),
             Self::Internal(_) => row(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
         }
     }
@@ -225,9 +229,11 @@ impl ApiError {
         match self {
             Self::RateLimited { retry_after } | Self::StreamBusy { retry_after } => Some(*retry_after),
             Self::IdempotencyBusy | Self::Busy | Self::NotReady => Some(1),
-            Self::PostgresAway(_) | Self::RedisAway(_) | Self::NoNode { .. } | Self::TooManyListeners => {
-                Some(RETRY_AWAY_SECONDS)
-            }
+            Self::PostgresAway(_)
+            | Self::RedisAway(_)
+            | Self::NoNode { .. }
+            | Self::TooManyListeners
+            | Self::TimedOut => Some(RETRY_AWAY_SECONDS),
             _ => None,
         }
     }

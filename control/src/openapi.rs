@@ -4,7 +4,8 @@ use crate::{http, problem::ProblemBody};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        Server,
+        ContentBuilder, Ref, RefOr, ResponseBuilder, Server,
+        path::Operation,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -13,7 +14,7 @@ use utoipa::{
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Keystone", description = "Who may publish and watch, who is live, and where."),
-    modifiers(&Bearer),
+    modifiers(&Bearer, &Common),
     components(schemas(ProblemBody)),
     paths(
         http::auth::register, http::auth::login, http::auth::refresh, http::auth::logout, http::auth::me,
@@ -36,6 +37,31 @@ impl Modify for Bearer {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
         let components = openapi.components.get_or_insert_with(Default::default);
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+}
+
+/// Says of every failure that it is a problem document, and gives operations names that differ.
+struct Common;
+
+impl Modify for Common {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        for item in openapi.paths.paths.values_mut() {
+            let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+            operations.into_iter().flatten().for_each(common);
+        }
+    }
+}
+
+fn common(operation: &mut Operation) {
+    let tag = operation.tags.iter().flatten().next().cloned().unwrap_or_default();
+    operation.operation_id = operation.operation_id.take().map(|name| format!("{tag}_{name}"));
+    let problem = || ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let rest = ResponseBuilder::new().description("Any other failure; `code` says which.").build();
+    operation.responses.responses.insert("default".to_owned(), RefOr::T(rest));
+    for (status, response) in &mut operation.responses.responses {
+        if let (false, RefOr::T(response)) = (status.starts_with('2'), response) {
+            response.content.insert("application/problem+json".to_owned(), RefOr::T(problem()));
+        }
     }
 }
 

@@ -10,7 +10,11 @@ use crate::{
     },
 };
 use actix_web::{Handler, HttpRequest, Resource, Responder, Route, http::Method, web};
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
+use tracing::Instrument as _;
+
+/// How long an answer may take. Stores that hang are found out sooner; hooks answer within their own, shorter limits.
+pub const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,8 +71,21 @@ where
 {
     // At start, in every test: never in answer to a request.
     assert_eq!(Args::RIGHT, right, "{method} {path}: the table and the handler's guard disagree");
-    let route = web::method(method.clone()).to(move |InOrder(args): InOrder<Args>| handler.call(args));
+    let route = web::method(method.clone()).to(move |InOrder(args): InOrder<Args>| answer(handler.clone(), args));
     Row { route, method, path, right }
+}
+
+/// Does a handler's work in a task of its own: a client that hangs up half-way does not leave a change in Postgres that Redis and live
+/// sessions were never told of.
+async fn answer<H, Args>(handler: H, args: Args) -> Result<H::Output, ApiError>
+where
+    H: Handler<Args>,
+    Args: Guarded + 'static,
+    H::Output: Responder + 'static,
+{
+    let work = async move { handler.call(args).await }.in_current_span();
+    let done = tokio::time::timeout(ANSWER_MAX, actix_web::rt::spawn(work)).await;
+    done.map_err(|_| ApiError::TimedOut)?.map_err(ApiError::internal)
 }
 
 /// The table. Of two patterns that match one path the longer stands first.

@@ -15,8 +15,8 @@ pub struct Rule {
 pub const LOGIN_BY_ADDRESS: Rule = Rule { name: "login", burst: 20, every_ms: 3_000 };
 /// Sign-in tries on one account, given back when one succeeds: 10, then 2 a minute.
 pub const LOGIN_BY_ACCOUNT: Rule = Rule { name: "login_account", burst: 10, every_ms: 30_000 };
-/// New accounts from one address: 10, then one a minute.
-pub const REGISTER: Rule = Rule { name: "register", burst: 10, every_ms: 60_000 };
+/// New accounts from one address: a class room's worth, then 2 a minute.
+pub const REGISTER: Rule = Rule { name: "register", burst: 30, every_ms: 30_000 };
 /// Refreshes and sign-outs from one address.
 pub const REFRESH: Rule = Rule { name: "refresh", burst: 60, every_ms: 500 };
 /// Changing requests of one user: 60, then 5 a second.

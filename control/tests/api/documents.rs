@@ -108,6 +108,17 @@ fn every_public_route_is_described() {
         .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(|method| (path.clone(), method.clone())))
         .collect();
     assert_eq!(rows, described);
+    let operations =
+        api["paths"].as_object().unwrap().values().flat_map(|methods| methods.as_object().unwrap().values());
+    let mut names: Vec<_> = operations.clone().map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count, "two operations have one name");
+    for operation in operations {
+        let failure = &operation["responses"]["default"]["content"]["application/problem+json"]["schema"]["$ref"];
+        assert_eq!(failure, "#/components/schemas/Problem", "{operation}");
+    }
 }
 
 /// Every row answers a stranger, a user and an admin as its right says.

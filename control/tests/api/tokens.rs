@@ -118,3 +118,22 @@ async fn bad_requests_for_tokens() {
     control.post("/v1/streams/nosuchstream/tokens", Some(&ann), body).await.is_problem(404, "stream-not-found");
     test.stop().await;
 }
+
+#[actix_web::test]
+async fn a_revocation_is_carried_out_to_its_end_though_the_client_hangs_up() {
+    let test = Test::start().await;
+    let control = &test.control;
+    let ann = control.user("ann").await;
+    let id = control.stream(&ann, "public").await.stream.id;
+    let issued = issue(control, &ann, &id, json!({ "action": "play" })).await;
+    let blocker = kit::pg::direct(&test.database.url.clone().into()).await.unwrap();
+    blocker.batch_execute("BEGIN; LOCK TABLE tokens IN EXCLUSIVE MODE").await.unwrap();
+    let path = format!("/v1/streams/{id}/tokens/{}", issued.info.id);
+    let request = crate::helpers::signed(control.request(reqwest::Method::DELETE, &path), Some(&ann));
+    let cut = request.timeout(std::time::Duration::from_millis(300)).send().await;
+    assert!(cut.is_err(), "{cut:?}");
+    blocker.batch_execute("COMMIT").await.unwrap();
+    let key = keys::token(&issued.info.id);
+    until("Redis is told", async || control.state.kv.one(Cmd::get(&key)).await.unwrap().is_nil().then_some(())).await;
+    test.stop().await;
+}
