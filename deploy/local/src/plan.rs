@@ -193,7 +193,11 @@ impl Plan {
                 ports,
                 candidate,
                 secret: secrets.nodes[&node::id(index)].clone(),
-                control: ports.control(index % shape.controls),
+                control: match options.scope {
+                    Scope::All => ports.control(index % shape.controls),
+                    // A developer runs one, by `make run-control`.
+                    Scope::Deps => ports.control(0),
+                },
                 dir: data.join(&node::id(index)),
                 log: log(&node::id(index)),
                 env: env.clone(),
