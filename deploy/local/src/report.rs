@@ -22,7 +22,7 @@ pub fn table(cluster: &Cluster) -> Vec<String> {
 }
 
 fn front(plan: &Plan, origin: &str, rows: &mut Vec<(String, String)>) {
-    let (ports, shape, host) = (plan.ports, plan.options.shape, plan.options.host);
+    let (ports, shape) = (plan.ports, plan.options.shape);
     rows.push(("web".into(), web(plan, origin)));
     rows.push(("API".into(), format!("{origin}/api/v1/streams   (docs: {origin}/api/docs)")));
     rows.push(("WHIP, WHEP".into(), format!("{origin}/rtc/v1/whip/STREAM   {origin}/rtc/v1/whep/STREAM")));
@@ -30,16 +30,7 @@ fn front(plan: &Plan, origin: &str, rows: &mut Vec<(String, String)>) {
         rows.push((format!("control-{i}"), format!("http://127.0.0.1:{}", ports.control(i))));
     }
     for i in 0..shape.edges {
-        rows.push((
-            format!("edge-{i}"),
-            format!(
-                "http://127.0.0.1:{}   media on {host}: rtmp {}, srt {}, webrtc {}",
-                ports.edge_http(i),
-                ports.edge_rtmp(i),
-                ports.edge_srt(i),
-                ports.edge_rtc(i)
-            ),
-        ));
+        rows.push((format!("edge-{i}"), format!("http://127.0.0.1:{}", ports.edge_http(i))));
     }
     rows.push((
         "administrator".into(),
