@@ -1,5 +1,6 @@
 //! What control-api does without being asked. Every job may run on several control nodes at once without harm; a lease only saves work.
 
+pub mod adopt;
 pub mod news;
 pub mod nodes;
 pub mod rebuild;
@@ -82,14 +83,17 @@ fn report(state: &State, name: &'static str, failing: &mut bool, done: Result<()
     }
 }
 
+/// Carries out kicks: at once when woken, again when those of refused clients are due, and now and then what others left.
 async fn kick(state: Arc<State>, stop: CancellationToken) {
     let mut failing = false;
+    let mut again = kicker::EVERY;
     loop {
-        tokio::select! {
+        let woken = tokio::select! {
             () = stop.cancelled() => return,
-            () = state.kicker.wait() => {}
-            () = tokio::time::sleep(kicker::EVERY) => {}
-        }
+            () = state.kicker.wait() => true,
+            () = tokio::time::sleep(again) => false,
+        };
+        again = if woken { kicker::AFTER_REFUSAL } else { kicker::EVERY };
         let done = kicker::run_once(&state).await.map(|_| ()).map_err(JobError::from);
         report(&state, "kicks", &mut failing, done);
     }

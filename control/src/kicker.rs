@@ -18,8 +18,14 @@ use tokio::sync::Notify;
 /// Kicks taken at once.
 const BATCH: i64 = 32;
 /// After a refused WHIP SRS still holds the session while it reads our answer; kicked before that, it would end a session that it is about to
-/// refuse. In milliseconds.
-pub const AFTER_REFUSAL_MS: i64 = 200;
+/// refuse.
+pub const AFTER_REFUSAL: Duration = Duration::from_millis(AFTER_REFUSAL_MS.unsigned_abs());
+/// The same as Postgres takes it.
+const AFTER_REFUSAL_MS: i64 = 200;
+/// How long a takeover waits for a kicked client to be gone; SRS needs a few milliseconds, a player of HTTP-FLV up to 3 s.
+const LET_GO_MAX: Duration = Duration::from_millis(1_500);
+/// Between two looks at a client that was kicked.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Kicks remembered while Postgres is away.
 const UNWRITTEN_MAX: usize = 1024;
 
@@ -75,13 +81,28 @@ pub async fn owe_refused(state: &State, client: &Owner) {
     state.kicker.owed(1);
 }
 
-/// Kicks a client now, for a takeover that waits for it; what fails stays written down and is tried again.
+/// Kicks a client now and waits until its node has let go of it.
+///
+/// A takeover needs that: SRS answers a kick before it frees the stream's name, and the next publisher would find it busy. What fails stays written
+/// down and is tried again.
 pub async fn now(state: &State, client: &Owner) {
     state.media.kick("owed");
-    if kick(state, client).await
-        && let Err(error) = kicks::done_client(&state.pg, client).await
-    {
+    if !kick(state, client).await {
+        return;
+    }
+    if let Err(error) = kicks::done_client(&state.pg, client).await {
         tracing::warn!(%error, "a kick that was done could not be struck out; it is tried again");
+    }
+    if tokio::time::timeout(LET_GO_MAX, let_go(state, client)).await.is_err() {
+        tracing::warn!(node = %client.node, client = %client.client, "a kicked client is still there");
+    }
+}
+
+/// Returns when the node does not know the client any more.
+async fn let_go(state: &State, client: &Owner) {
+    let Some(api) = state.nodes.api(&client.node) else { return };
+    while let Ok(Some(_)) | Err(SrsError::Away(_)) = state.srs.client(&api, &client.service, &client.client).await {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

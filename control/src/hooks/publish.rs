@@ -47,7 +47,7 @@ pub async fn decide(state: &State, hook: &Hook, from: &Owner, stream: &StreamId)
     }
 }
 
-pub(super) fn new_session() -> proto::SessionId {
+pub(crate) fn new_session() -> proto::SessionId {
     session_id(clock::unix_ms(), random::bytes())
 }
 

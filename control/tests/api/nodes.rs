@@ -128,6 +128,7 @@ async fn a_flushed_redis_is_filled_again() {
     let admitted = scene.live("c1").await;
     let by = |token: &serde_json::Value| format!("?token={}", token["token"].as_str().unwrap());
     assert_eq!(scene.play("rtmp", "v1", &by(&once)).await, 0);
+    scene.node.connect("v1", scene.stream.as_str(), false, 1);
     until("Redis is whole", async || {
         let filled = control.state.kv.one(Cmd::get(keys::FILLED)).await.unwrap();
         filled.text().map(|_| ())
@@ -143,6 +144,8 @@ async fn a_flushed_redis_is_filled_again() {
     assert_eq!(scene.placement().await.unwrap().session, admitted.session);
     let open = control.get("/v1/sessions?role=publish", owner).await.is(200).body;
     assert_eq!(open["items"][0]["id"], json!(admitted.session));
+    let open = control.get("/v1/sessions?role=play", owner).await.is(200).body;
+    assert_eq!(open["items"][0]["client_id"], "v1", "the node still serves it: {open}");
     assert_eq!(scene.play("rtmp", "v2", &by(&play)).await, 0);
     assert_eq!(scene.play("rtmp", "v3", &by(&gone)).await, 403, "revoked");
     assert_eq!(scene.play("rtmp", "v4", &by(&once)).await, 403, "used before the flush");
