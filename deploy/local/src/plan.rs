@@ -15,6 +15,7 @@ use crate::{
     users::{self, RunAs},
 };
 use std::{
+    ffi::OsString,
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
 };
@@ -186,23 +187,8 @@ impl Plan {
             log: log("redis"),
             env: env.clone(),
         };
-        let candidate = node::candidate(options.host, matches!(found.media, MediaChoice::Srs { .. }));
-        let nodes = (0..shape.nodes)
-            .map(|index| Node {
-                index,
-                ports,
-                candidate,
-                secret: secrets.nodes[&node::id(index)].clone(),
-                control: match options.scope {
-                    Scope::All => ports.control(index % shape.controls),
-                    // A developer runs one, by `make run-control`.
-                    Scope::Deps => ports.control(0),
-                },
-                dir: data.join(&node::id(index)),
-                log: log(&node::id(index)),
-                env: env.clone(),
-            })
-            .collect();
+        let is_srs = matches!(found.media, MediaChoice::Srs { .. });
+        let nodes = nodes(&options, ports, &secrets, &data, is_srs, &env);
         let (programs, caddy) = found.front.map_or((None, None), |(control, edge, program)| {
             let caddy = Caddy {
                 program,
@@ -250,6 +236,31 @@ impl Plan {
             nodes: &self.nodes,
         }
     }
+}
+
+fn nodes(
+    options: &Options,
+    ports: Ports,
+    secrets: &Secrets,
+    data: &DataDir,
+    is_srs: bool,
+    env: &[(OsString, OsString)],
+) -> Vec<Node> {
+    let node = |index| Node {
+        index,
+        ports,
+        candidate: node::candidate(options.host, is_srs),
+        secret: secrets.nodes[&node::id(index)].clone(),
+        control: match options.scope {
+            Scope::All => ports.control(index % options.shape.controls),
+            // A developer runs one, by `make run-control`.
+            Scope::Deps => ports.control(0),
+        },
+        dir: data.join(&node::id(index)),
+        log: data.log(&node::id(index)),
+        env: env.to_vec(),
+    };
+    (0..options.shape.nodes).map(node).collect()
 }
 
 /// The programs that the cluster is made of.
