@@ -23,7 +23,8 @@ impl Drop for Srs {
 /// Starts SRS and waits for its API; `None`, with a plain line, when there is no `srs`. All hooks go to `hook_url`.
 pub async fn start(hook_url: Option<&str>) -> Option<Srs> {
     if !super::found("srs") {
-        println!("SKIPPED: no `srs` on the PATH");
+        let test = std::thread::current().name().unwrap_or("a test of the media node").to_owned();
+        kit::testing::skipped(&test, "there is no `srs` on the PATH");
         return None;
     }
     let dir = std::env::temp_dir().join(format!("keystone-srs-{}", uuid::Uuid::new_v4().simple()));
