@@ -1,0 +1,54 @@
+//! `bench placement|whip|sessions|hooks|all`: runs measurements; tables on standard error, a JSON line each on standard output.
+
+use bench::{hooks, placement, report::Report, sessions, whip};
+use clap::{Parser, ValueEnum};
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(about = "Measures Keystone; see bench/README.md")]
+struct Cli {
+    /// What to measure.
+    #[arg(value_enum, default_value = "all")]
+    what: What,
+    /// Exit 1 when a figure is over its bound, not only when a measurement failed.
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Placement lookup at 10, 100 and 1,000 nodes.
+    Placement,
+    /// WHIP POST through the edge and through nginx.
+    Whip,
+    /// Memory of held WHEP sessions.
+    Sessions,
+    /// Hook decisions of control-api; needs `TEST_DATABASE_URL`.
+    Hooks,
+    /// Everything.
+    All,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let cli = Cli::parse();
+    let wants = |what| cli.what == what || cli.what == What::All;
+    let mut met = true;
+    let mut tell = |report: Report| {
+        met &= report.is_met();
+        report.print()
+    };
+    if wants(What::Placement) {
+        tell(placement::run()?)?;
+    }
+    if wants(What::Whip) {
+        tell(whip::run().await?)?;
+    }
+    if wants(What::Sessions) {
+        tell(sessions::run().await?)?;
+    }
+    if wants(What::Hooks) {
+        tell(hooks::run().await?)?;
+    }
+    Ok(if met || !cli.strict { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
