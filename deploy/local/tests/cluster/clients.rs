@@ -4,22 +4,6 @@ use keystone::config::Media;
 use std::process::Stdio;
 use tokio::process::Command;
 
-#[tokio::test]
-async fn ffmpeg_and_aiortc_with_the_built_in_node() {
-    let up = Up::start(Media::Builtin).await;
-    third_party(&up, "quick", "ffmpeg_and_aiortc_with_the_built_in_node").await;
-    up.stop().await;
-}
-
-#[tokio::test]
-async fn ffmpeg_and_aiortc_with_real_srs() {
-    let name = "ffmpeg_and_aiortc_with_real_srs";
-    if let Some(up) = Up::start_srs(name).await {
-        third_party(&up, "quick", name).await;
-        up.stop().await;
-    }
-}
-
 /// Publishes its fake camera and watches itself, on real SRS where there is one.
 #[tokio::test]
 async fn chromium_publishes_and_watches() {

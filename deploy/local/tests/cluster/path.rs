@@ -1,5 +1,8 @@
 //! One stream, end to end: an account, a token, WHIP in and WHEP out through Caddy, any edge, a media node, and its hooks.
-use crate::support::{PATIENCE, Up, eventually};
+use crate::{
+    clients::third_party,
+    support::{PATIENCE, Up, eventually},
+};
 use keystone::{
     config::Media,
     media::{self, MediaError, PlayOptions, PublishOptions, SessionHandle, Stats},
@@ -11,54 +14,58 @@ use std::time::Duration;
 const SILENCE: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn the_whole_path_with_the_built_in_node() {
-    Box::pin(whole_path(Up::start(Media::Builtin).await)).await;
+async fn the_whole_path_and_foreign_clients_with_the_built_in_node() {
+    let up = Up::start(Media::Builtin).await;
+    Box::pin(whole_path(&up)).await;
+    third_party(&up, "quick", "foreign clients with the built-in node").await;
+    up.stop().await;
 }
 
 #[tokio::test]
-async fn the_whole_path_with_real_srs() {
-    if let Some(up) = Up::start_srs("the_whole_path_with_real_srs").await {
-        Box::pin(whole_path(up)).await;
+async fn the_whole_path_and_foreign_clients_with_real_srs() {
+    if let Some(up) = Up::start_srs("the_whole_path_and_foreign_clients_with_real_srs").await {
+        Box::pin(whole_path(&up)).await;
+        third_party(&up, "quick", "foreign clients with real SRS").await;
+        up.stop().await;
     }
 }
 
-async fn whole_path(up: Up) {
+async fn whole_path(up: &Up) {
     let stream = up.stream(Visibility::Private).await.id;
     let publish = up.token(&stream, Role::Publish).await;
     let play = up.token(&stream, Role::Play).await;
 
     let local_ip = Some(up.cluster.plan().candidate());
 
-    let nobody = watch(&up, &up.whep(&stream), &play.token).await;
+    let nobody = watch(up, &up.whep(&stream), &play.token).await;
     assert!(matches!(&nobody, Err(MediaError::Refused { status: 409, retry_after: Some(2), .. })), "{nobody:?}");
 
     let options =
         PublishOptions { url: up.whip(&stream), token: Some(publish.token.clone()), local_ip, ..Default::default() };
     let publisher = media::publish(options.clone()).await.unwrap();
-    let live = live(&up, &stream).await;
+    let live = live(up, &stream).await;
     let second = media::publish(options).await;
     assert!(matches!(&second, Err(MediaError::Refused { status: 409, .. })), "a second publisher: {second:?}");
 
     let viewer =
-        eventually("the stream can be watched", async || watch(&up, &up.whep(&stream), &play.token).await.ok()).await;
+        eventually("the stream can be watched", async || watch(up, &up.whep(&stream), &play.token).await.ok()).await;
     let seen = viewer.until(PATIENCE, |s: &Stats| s.frames_video >= 60 && s.frames_audio >= 80).await.unwrap();
     assert_eq!(seen.frames_bad, 0, "frames that do not parse");
-    eventually("the API counts the viewer", async || (viewers(&up, &stream).await == Some(1)).then_some(())).await;
+    eventually("the API counts the viewer", async || (viewers(up, &stream).await == Some(1)).then_some(())).await;
     assert!(up.cluster.plan().nodes.iter().any(|node| node.id() == live.node.as_str()), "{live:?}");
 
-    ends_at_the_other_edge(&up, viewer).await;
-    eventually("the API counts no viewer", async || (viewers(&up, &stream).await == Some(0)).then_some(())).await;
+    ends_at_the_other_edge(up, viewer).await;
+    eventually("the API counts no viewer", async || (viewers(up, &stream).await == Some(0)).then_some(())).await;
 
-    revoked_at_once_everywhere(&up, &stream).await;
+    revoked_at_once_everywhere(up, &stream).await;
 
     publisher.stop().await.unwrap();
-    eventually("the stream has ended", async || viewers(&up, &stream).await.is_none().then_some(())).await;
+    eventually("the stream has ended", async || viewers(up, &stream).await.is_none().then_some(())).await;
     let options = PublishOptions { url: up.whip(&stream), token: Some(publish.token), local_ip, ..Default::default() };
     let again = media::publish(options).await.unwrap();
     again.until(PATIENCE, |s: &Stats| s.frames_video >= 10).await.unwrap();
-    eventually("it is live again", async || viewers(&up, &stream).await).await;
+    eventually("it is live again", async || viewers(up, &stream).await).await;
     again.stop().await.unwrap();
-    up.stop().await;
 }
 
 /// The session's URL is good at every edge: DELETE goes to the one that did not open it.
