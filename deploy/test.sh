@@ -18,8 +18,10 @@ quick) filter='not test(/^all_only::/)' ;;
 all) filter='all()' ;;
 *) echo "test.sh: quick or all, not $mode" >&2; exit 64 ;;
 esac
-run cargo nextest run --locked --workspace --config-file deploy/nextest.toml -E "$filter" "$@"
-[ $# -eq 0 ] || exit $failed
+if [ $# -gt 0 ]; then
+    exec cargo nextest run --locked --config-file deploy/nextest.toml -E "$filter" "$@"
+fi
+run cargo nextest run --locked --workspace --config-file deploy/nextest.toml -E "$filter"
 
 run npm --prefix web run --silent test -- --passWithNoTests
 

@@ -21,7 +21,8 @@ impl fmt::Display for Tally {
 
 impl Tally {
     /// Reads one line: nextest's `Summary [ 1.2s] 5 tests run: 4 passed (1 slow), 1 failed, 2 skipped`, libtest's `test result: ok. 3
-    /// passed; 0 failed; 1 ignored; …`, or the `# pass 3`, `# fail 0`, `# skipped 1` of `node --test`. Other lines count nothing.
+    /// passed; 0 failed; 1 ignored; …`, vitest's `Tests  1 failed | 3
+    /// passed | 1 skipped (5)`, or the `# pass 3`, `# fail 0`, `# skipped 1` of `node --test`. Other lines count nothing.
     pub fn line(&mut self, line: &str) {
         let plain = without_colour(line);
         let text = plain.trim();
@@ -29,6 +30,8 @@ impl Tally {
             self.words(text.split_once("run:").map_or("", |(_, rest)| rest), ',');
         } else if text.starts_with("test result:") {
             self.words(text.split_once(". ").map_or("", |(_, rest)| rest), ';');
+        } else if let Some(rest) = text.strip_prefix("Tests  ") {
+            self.words(rest, '|');
         } else if let Some(rest) = text.strip_prefix("# ").or_else(|| text.strip_prefix("ℹ ")) {
             let mut words = rest.split(' ');
             if let (Some(word), Some(Ok(count)), None) = (words.next(), words.next().map(str::parse), words.next()) {
@@ -107,6 +110,13 @@ mod tests {
             "# tests 3",
         ];
         assert_eq!(tally(&lines), "5 passed, 1 failed, 1 skipped");
+        assert_eq!(tally(&["      Tests  1 failed | 3 passed | 2 skipped (6)"]), "3 passed, 1 failed, 2 skipped");
+        assert_eq!(
+            tally(&[
+                "\u{1b}[2m      Tests \u{1b}[22m \u{1b}[1m\u{1b}[32m59 passed\u{1b}[39m\u{1b}[22m\u{1b}[90m (59)\u{1b}[39m"
+            ]),
+            "59 passed, 0 failed, 0 skipped"
+        );
     }
 
     #[test]
