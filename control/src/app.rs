@@ -136,7 +136,7 @@ impl App {
         if let Err(error) = secrets::load(&state).await {
             match error {
                 secrets::SecretsError::Store(error) => {
-                    let cause = observe::chain(&error);
+                    let cause = kit::telemetry::chain(&error);
                     tracing::warn!(cause, "the cluster's secrets cannot be read yet; not ready until they can");
                 }
                 fatal @ (secrets::SecretsError::Seal(_) | secrets::SecretsError::Damaged { .. }) => {

@@ -77,7 +77,7 @@ fn report(state: &State, name: &'static str, failing: &mut bool, done: Result<()
         }
         Err(error) if *failing => tracing::debug!(job = name, %error, "job failed again"),
         Err(error) => {
-            tracing::warn!(job = name, error = %crate::http::observe::chain(&*error), "job failed; it is tried again");
+            tracing::warn!(job = name, error = %kit::telemetry::chain(&*error), "job failed; it is tried again");
             *failing = true;
         }
     }

@@ -241,7 +241,7 @@ pub async fn keep_published(state: Arc<State>, stop: CancellationToken) {
         }
         let read = load(&state).await;
         if let (Err(error), true) = (&read, readable) {
-            tracing::warn!(cause = %crate::http::observe::chain(error), "the secrets cannot be read; going on with those held");
+            tracing::warn!(cause = %kit::telemetry::chain(error), "the secrets cannot be read; going on with those held");
         }
         readable = read.is_ok();
     }

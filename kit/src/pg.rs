@@ -4,7 +4,7 @@
 //! hands out another server connection. So: parameter types are named at the call, columns are built-in types (text with CHECK instead of enums),
 //! and nothing depends on a session (no LISTEN, SET or session advisory lock) outside [`direct`].
 
-use crate::tls;
+use crate::{telemetry::chain, tls};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{path::PathBuf, str::FromStr as _, time::Duration};
@@ -122,18 +122,6 @@ pub async fn direct(url: &SecretString) -> Result<tokio_postgres::Client, String
         }
     });
     Ok(client)
-}
-
-/// An error with its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    line
 }
 
 /// What a URL says beyond what tokio-postgres reads itself.

@@ -44,3 +44,16 @@ pub fn start(format: LogFormat, filter: Option<&str>) -> Result<(), String> {
     };
     started.map_err(|_| "logging was started twice".to_owned())
 }
+
+/// An error with its causes, outermost first, in one line of a log.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        line.push_str(": ");
+        line.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    line
+}

@@ -1,5 +1,16 @@
 //! Bodies of the REST API under `/v1`. Requests refuse unknown fields; answers may grow.
 
+/// Bodies that hold a secret print as their name only.
+macro_rules! hide {
+    ($($name:ident),*) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    )*};
+}
+
 mod account;
 mod cluster;
 mod page;

@@ -43,7 +43,7 @@ pub async fn observe(
     metrics.http_answered(&route, method.as_str(), status.as_u16(), started.elapsed());
     span.in_scope(|| match response.response().error().map(|error| error.as_error::<ApiError>()) {
         Some(Some(error)) if status.is_server_error() => {
-            tracing::error!(status = status.as_u16(), code = error.row().code, cause = %chain(error), "request failed");
+            tracing::error!(status = status.as_u16(), code = error.row().code, cause = %kit::telemetry::chain(error), "request failed");
         }
         Some(Some(error)) => {
             tracing::debug!(status = status.as_u16(), code = error.row().code, %error, "request refused")
@@ -67,19 +67,6 @@ fn is_request_id(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= REQUEST_ID_LEN_MAX
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-}
-
-/// An error with its causes in one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    line
 }
 
 #[cfg(test)]

@@ -78,13 +78,4 @@ pub struct User {
     pub created_at: OffsetDateTime,
 }
 
-macro_rules! hide {
-    ($($name:ident),*) => {$(
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(concat!(stringify!($name), "(..)"))
-            }
-        }
-    )*};
-}
 hide!(Register, Login, Refresh, AccessToken);

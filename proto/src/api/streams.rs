@@ -221,13 +221,4 @@ pub struct Sample {
     pub kbps_out: i64,
 }
 
-macro_rules! hide {
-    ($($name:ident),*) => {$(
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(concat!(stringify!($name), "(..)"))
-            }
-        }
-    )*};
-}
 hide!(NewStream, RotatedKey, IssuedToken);
