@@ -69,6 +69,7 @@ test: check build web ## check, then all quick tests with real stores, media and
 	@$(KEYSTONE) test-stores -- deploy/test.sh quick $(TEST_ARGS)
 
 test-all: check build web ## everything: third-party clients, all of real SRS, licences
+	@bench/clients/setup
 	@$(KEYSTONE) test-stores -- deploy/test.sh all $(TEST_ARGS)
 
 bench: setup ## measurements, each beside a peer in the same run; results in bench/README.md
