@@ -5,10 +5,16 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 /// Clock ticks in a second of CPU time as `/proc` counts it: `USER_HZ`, 100 on every Linux there is.
 const TICKS: f64 = 100.0;
+
+/// How long a child may take to end when asked to, before it is killed.
+const END_WITHIN: Duration = Duration::from_secs(3);
+/// Between two looks whether it has.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A child; gone when dropped.
 #[derive(Debug)]
@@ -73,7 +79,18 @@ impl Process {
 }
 
 impl Drop for Process {
+    /// Asks first: a master that is killed leaves its workers behind.
     fn drop(&mut self) {
+        let (pid, term) = (rustix::process::Pid::from_child(&self.child), rustix::process::Signal::TERM);
+        // One that has ended by itself cannot be asked; the look below finds that out.
+        rustix::process::kill_process(pid, term).ok();
+        let asked = Instant::now();
+        while asked.elapsed() < END_WITHIN {
+            match self.child.try_wait() {
+                Ok(None) => std::thread::sleep(LOOK_EVERY),
+                Ok(Some(_)) | Err(_) => return,
+            }
+        }
         drop(self.child.kill());
         drop(self.child.wait());
     }
