@@ -25,7 +25,7 @@ impl FromStr for LogFormat {
 }
 
 /// What is logged when `RUST_LOG` does not say: our own news, and only warnings of libraries.
-pub const FILTER_DEFAULT: &str = "warn,control=info,edge=info,kit=info,keystone=info,tracing_actix_web=info";
+pub const FILTER_DEFAULT: &str = "warn,control=info,edge=info,kit=info,keystone=info";
 
 /// Starts logging to standard error. `filter` is the value of `RUST_LOG`, if set.
 ///
