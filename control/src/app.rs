@@ -3,6 +3,7 @@
 use crate::{
     config::Config,
     error::ApiError,
+    fleet::Fleet,
     http::{cors, observe},
     jobs::{self, news::News},
     kicker::Kicker,
@@ -73,6 +74,8 @@ pub struct State {
     pub media: MediaMetrics,
     /// The media nodes as heard.
     pub nodes: Nodes,
+    /// The media nodes as the whole cluster reads them.
+    pub fleet: Fleet,
     /// Asks media nodes.
     pub srs: Srs,
     /// Wakes the job that kicks.
@@ -201,6 +204,7 @@ async fn state(config: Config, address: SocketAddr) -> anyhow::Result<State> {
     let media = MediaMetrics::new(metrics.registry());
     Ok(State {
         nodes: Nodes::new(config.nodes.keys().cloned()),
+        fleet: Fleet::default(),
         srs: Srs::new()?,
         kicker: Kicker::new(media.clone()),
         sessions: Arc::new(RedisSessions::new(kv.clone())),

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod claims;
+pub mod enrolment;
 pub mod hooks;
 pub mod limit;
 pub mod nodes;

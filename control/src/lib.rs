@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod error;
+pub mod fleet;
 pub mod hooks;
 pub mod http;
 pub mod jobs;

@@ -218,8 +218,7 @@ pub async fn publish(kv: &Kv, secrets: &Secrets) -> Result<(), KvError> {
     let json = serde_json::to_string(&secrets.published()).map_err(|_| KvError::Shape)?;
     let before = kv.run(vec![Cmd::get(keys::SECRETS), Cmd::set(keys::SECRETS, &json, None)]).await?;
     if before.first().and_then(|reply| reply.text()) != Some(&json) {
-        let event = serde_json::to_string(&Event::SecretsChanged).map_err(|_| KvError::Shape)?;
-        kv.one(Cmd::publish(keys::EVENTS, event)).await?;
+        kv.one(crate::store::cache::event(&Event::SecretsChanged)).await?;
     }
     Ok(())
 }

@@ -7,6 +7,17 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
+/// A message on [`crate::keys::EVENTS`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its number, given by Redis; the next message has the next one. 0 for one that was not numbered.
+    #[serde(default)]
+    pub n: u64,
+    /// The news.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
 /// One piece of news. Pub/sub may lose it: whoever acts on one must also be able to find the same out by asking.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -70,6 +81,11 @@ pub enum Event {
     },
     /// The published secrets or token keys changed: read them again.
     SecretsChanged,
+    /// The media nodes, or what one of them is, changed: read [`crate::keys::MEMBERS`] again unless its version is known.
+    MembersChanged {
+        /// [`crate::node::Membership::version`].
+        version: u64,
+    },
     /// A node was heard again, or for the first time.
     NodeUp {
         /// Which one.

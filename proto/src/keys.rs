@@ -17,8 +17,15 @@ pub const EDGES: &str = "ks:edges";
 pub const NODES: &str = "ks:nodes";
 /// Sorted set of revoked token ids, score = the token's own expiry in unix seconds: the edges' replica is read from here.
 pub const REVOKED: &str = "ks:revoked";
-/// Channel of [`crate::event::Event`] JSON.
+/// Channel of [`crate::event::Told`] JSON.
 pub const EVENTS: &str = "ks:events";
+/// Number of the last message on [`EVENTS`]. Redis itself gives the numbers, so all processes count alike: whoever sees one left out, or reads a
+/// number here that it has not heard, has missed news and reads everything again.
+pub const EVENTS_NUMBER: &str = "ks:events-number";
+/// [`crate::node::Membership`] JSON; no expiry. Written only over the version it was made from.
+pub const MEMBERS: &str = "ks:members";
+/// Channel of the gossip of control nodes.
+pub const GOSSIP: &str = "ks:gossip";
 /// Set of ids of open sessions.
 pub const SESSIONS: &str = "ks:sessions";
 /// Stream (capped) of history rows waiting for Postgres.

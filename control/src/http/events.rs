@@ -117,7 +117,10 @@ impl Listener {
         }
         match &heard.event {
             // Edges and controls need these; a user is told by the end of the sessions that follows.
-            Event::SecretsChanged | Event::KeyRevoked { .. } | Event::TokenRevoked { .. } => false,
+            Event::SecretsChanged
+            | Event::MembersChanged { .. }
+            | Event::KeyRevoked { .. }
+            | Event::TokenRevoked { .. } => false,
             Event::NodeUp { .. } | Event::NodeDown { .. } => self.who.1 == UserRole::Admin,
             Event::StreamLive { owner, .. }
             | Event::StreamEnded { owner, .. }

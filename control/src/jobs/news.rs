@@ -80,6 +80,7 @@ const fn name(event: &Event) -> &'static str {
         Event::StreamChanged { .. } => "stream_changed",
         Event::KeyRevoked { .. } => "key_revoked",
         Event::SecretsChanged => "secrets_changed",
+        Event::MembersChanged { .. } => "members_changed",
         Event::NodeUp { .. } => "node_up",
         Event::NodeDown { .. } => "node_down",
     }
@@ -95,6 +96,7 @@ fn heard(event: Event) -> Heard {
         Event::TokenRevoked { .. }
         | Event::KeyRevoked { .. }
         | Event::SecretsChanged
+        | Event::MembersChanged { .. }
         | Event::NodeUp { .. }
         | Event::NodeDown { .. } => None,
     };

@@ -45,10 +45,16 @@ pub async fn catch_up(state: &State) {
     }
 }
 
+/// Numbers an event and publishes it, as [`proto::event::Told`]: its JSON is an object, so the number goes in behind the brace.
+const TELL: &str = "
+local n = redis.call('INCR', KEYS[1])
+redis.call('PUBLISH', ARGV[1], '{\"n\":' .. n .. ',' .. string.sub(ARGV[2], 2))
+return n";
+
 /// The command that publishes an event.
 #[must_use]
 pub fn event(event: &Event) -> Cmd {
-    Cmd::publish(keys::EVENTS, json(event))
+    Cmd::eval(TELL, keys::EVENTS_NUMBER).arg(keys::EVENTS).arg(json(event))
 }
 
 fn json(value: &impl serde::Serialize) -> Vec<u8> {

@@ -123,6 +123,7 @@ impl Feed {
             Event::TokenRevoked { jti, expires_at } => self.replica.learn_revoked(*jti, *expires_at),
             Event::StreamChanged { stream, .. } => self.replica.forget_stream(stream),
             Event::SecretsChanged
+            | Event::MembersChanged { .. }
             | Event::SessionOpened { .. }
             | Event::KeyRevoked { .. }
             | Event::NodeUp { .. }

@@ -121,6 +121,7 @@ impl Listener for Registry {
             | Event::TokenRevoked { .. }
             | Event::KeyRevoked { .. }
             | Event::SecretsChanged
+            | Event::MembersChanged { .. }
             | Event::NodeUp { .. }
             | Event::NodeDown { .. } => {}
         }
