@@ -19,8 +19,10 @@ pub const NODES: &str = "ks:nodes";
 pub const REVOKED: &str = "ks:revoked";
 /// Channel of [`crate::event::Told`] JSON.
 pub const EVENTS: &str = "ks:events";
-/// Number of the last message on [`EVENTS`]. Redis itself gives the numbers, so all processes count alike: whoever sees one left out, or reads a
-/// number here that it has not heard, has missed news and reads everything again.
+/// Number of the last message on [`EVENTS`].
+///
+/// Redis itself gives the numbers, so all processes count alike: whoever sees one left out, or reads a number here that it has not heard, has
+/// missed news and reads everything again.
 pub const EVENTS_NUMBER: &str = "ks:events-number";
 /// [`crate::node::Membership`] JSON; no expiry. Written only over the version it was made from.
 pub const MEMBERS: &str = "ks:members";
