@@ -5,7 +5,7 @@ use crate::{
     error::ApiError,
     fleet::Fleet,
     http::{cors, observe},
-    jobs::{self, news::News},
+    jobs::{self, enrolments, news::News},
     kicker::Kicker,
     limits::Limits,
     metrics::{Metrics, media::MediaMetrics},
@@ -147,6 +147,10 @@ impl App {
                 }
             }
         }
+        if let Err(error) = enrolments::load(&state).await {
+            let cause = kit::telemetry::chain(&error);
+            tracing::warn!(cause, "the enrolled nodes cannot be read yet; those of NODES_BOOTSTRAP count until they can");
+        }
         let server = serve(Arc::clone(&state), listener)?;
         Ok(Self { state, server: ServerHandle(server), address })
     }
@@ -203,7 +207,7 @@ async fn state(config: Config, address: SocketAddr) -> anyhow::Result<State> {
     let metrics = Metrics::new();
     let media = MediaMetrics::new(metrics.registry());
     Ok(State {
-        nodes: Nodes::new(config.nodes.keys().cloned()),
+        nodes: Nodes::new(enrolments::bootstrap(&config)),
         fleet: Fleet::default(),
         srs: Srs::new()?,
         kicker: Kicker::new(media.clone()),

@@ -1,6 +1,7 @@
 //! What control-api does without being asked. Every job may run on several control nodes at once without harm; a lease only saves work.
 
 pub mod adopt;
+pub mod enrolments;
 pub mod news;
 pub mod nodes;
 pub mod rebuild;
@@ -48,6 +49,7 @@ pub fn start(tasks: &mut Tasks, state: &Arc<State>) {
     every("prune", PRUNE_EVERY, |state| Box::pin(prune(state)));
     let token = tasks.token();
     tasks.spawn("kicks", kick(Arc::clone(state), token.clone()));
+    tasks.spawn("enrolments", enrolments::run(Arc::clone(state), token.clone()));
     tasks.spawn("news", news::run(Arc::clone(state), token));
 }
 

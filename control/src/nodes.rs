@@ -1,17 +1,27 @@
-//! What this process has heard of the media nodes: its own copy of `ks:nodes`, so that decisions do not wait for Redis.
+//! What this process knows of the media nodes: who is enrolled, and its own copy of `ks:nodes`, so that decisions wait for no store.
 
-use crate::domain::nodes::{self, NodeState};
+use crate::domain::{
+    enrolment::Enrolment,
+    nodes::{self, NodeState},
+};
 use proto::{NodeId, fleet::NodeInfo};
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
-/// The nodes; what is enrolled never changes while the process runs.
+/// All enrolments, by id.
+pub type Enrolments = BTreeMap<NodeId, Arc<Enrolment>>;
+
+/// The nodes. [`crate::jobs::enrolments`] keeps the enrolments as Postgres has them; while it is away the last ones count.
 #[derive(Debug)]
 pub struct Nodes {
-    enrolled: BTreeSet<NodeId>,
+    enrolled: RwLock<Arc<Enrolments>>,
     heard: RwLock<BTreeMap<NodeId, NodeInfo>>,
+    /// Held while the enrolments are read, so that an older answer never comes after a newer one; true once `NODES_BOOTSTRAP` is in Postgres.
+    reading: Mutex<bool>,
+    changed: Notify,
 }
 
 /// What a heartbeat was.
@@ -29,8 +39,47 @@ pub enum Beat {
 
 impl Nodes {
     /// Starts with what is enrolled; none was heard.
-    pub fn new(enrolled: impl IntoIterator<Item = NodeId>) -> Self {
-        Self { enrolled: enrolled.into_iter().collect(), heard: RwLock::default() }
+    pub fn new(enrolled: impl IntoIterator<Item = Enrolment>) -> Self {
+        Self {
+            enrolled: RwLock::new(Arc::new(by_id(enrolled))),
+            heard: RwLock::default(),
+            reading: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Everybody that is enrolled.
+    #[must_use]
+    pub fn enrolments(&self) -> Arc<Enrolments> {
+        Arc::clone(&self.enrolled.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the operator said of a node; `None` when it is not enrolled.
+    #[must_use]
+    pub fn enrolment(&self, node: &NodeId) -> Option<Arc<Enrolment>> {
+        self.enrolments().get(node).cloned()
+    }
+
+    /// Takes in who is enrolled; what was heard of others is forgotten.
+    pub fn enrol(&self, enrolled: impl IntoIterator<Item = Enrolment>) {
+        let enrolled = Arc::new(by_id(enrolled));
+        self.write().retain(|node, _| enrolled.contains_key(node));
+        *self.enrolled.write().unwrap_or_else(PoisonError::into_inner) = enrolled;
+    }
+
+    /// The right to read the enrolments; the value is true once `NODES_BOOTSTRAP` is in Postgres.
+    pub async fn reading(&self) -> MutexGuard<'_, bool> {
+        self.reading.lock().await
+    }
+
+    /// The enrolments may have changed elsewhere: they are read soon.
+    pub fn told(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Waits for [`Self::told`].
+    pub async fn wait(&self) {
+        self.changed.notified().await;
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<NodeId, NodeInfo>> {
@@ -56,9 +105,10 @@ impl Nodes {
 
     /// Takes in what other control nodes heard. Gives back the nodes that were restarted.
     pub fn merge(&self, infos: Vec<NodeInfo>) -> Vec<NodeInfo> {
+        let enrolled = self.enrolments();
         let mut heard = self.write();
         let mut restarted = Vec::new();
-        for info in infos {
+        for info in infos.into_iter().filter(|info| enrolled.contains_key(&info.id)) {
             match heard.get(&info.id) {
                 Some(known) if known.seen_at_ms >= info.seen_at_ms => continue,
                 Some(known) if known.service != info.service => restarted.push(info.clone()),
@@ -78,7 +128,7 @@ impl Nodes {
     /// What a node is; `None` when it is not enrolled.
     #[must_use]
     pub fn state(&self, node: &NodeId, now_ms: u64) -> Option<NodeState> {
-        self.enrolled.contains(node).then(|| nodes::state(self.read().get(node), now_ms))
+        self.enrolments().contains_key(node).then(|| nodes::state(self.read().get(node), now_ms))
     }
 
     /// Where a node's API is, if its heartbeat told.
@@ -91,6 +141,10 @@ impl Nodes {
     #[must_use]
     pub fn all(&self) -> Vec<(NodeId, Option<NodeInfo>)> {
         let heard = self.read();
-        self.enrolled.iter().map(|node| (node.clone(), heard.get(node).cloned())).collect()
+        self.enrolments().keys().map(|node| (node.clone(), heard.get(node).cloned())).collect()
     }
+}
+
+fn by_id(enrolled: impl IntoIterator<Item = Enrolment>) -> Enrolments {
+    enrolled.into_iter().map(|node| (node.id.clone(), Arc::new(node))).collect()
 }

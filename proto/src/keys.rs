@@ -26,6 +26,8 @@ pub const EVENTS: &str = "ks:events";
 pub const EVENTS_NUMBER: &str = "ks:events-number";
 /// [`crate::node::Membership`] JSON; no expiry. Written only over the version it was made from.
 pub const MEMBERS: &str = "ks:members";
+/// Channel between control nodes: the rows of `nodes` changed, read them again. The message says nothing more.
+pub const ENROLMENTS: &str = "ks:enrolments";
 /// Channel of the gossip of control nodes.
 pub const GOSSIP: &str = "ks:gossip";
 /// Set of ids of open sessions.

@@ -61,10 +61,18 @@ impl News {
         self.to.send(item).ok();
     }
 
-    fn message(&self, payload: &[u8]) {
+    /// Gives back the event, if it is one.
+    fn message(&self, payload: &[u8]) -> Option<Arc<Heard>> {
         match serde_json::from_slice::<Event>(payload) {
-            Ok(event) => self.tell(Item::Heard(Arc::new(heard(event)))),
-            Err(error) => tracing::warn!(%error, "a message on the event channel is no event"),
+            Ok(event) => {
+                let heard = Arc::new(heard(event));
+                self.tell(Item::Heard(Arc::clone(&heard)));
+                Some(heard)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a message on the event channel is no event");
+                None
+            }
         }
     }
 }
@@ -117,9 +125,18 @@ pub async fn run(state: Arc<State>, stop: CancellationToken) {
             item = news.recv() => item,
         };
         match item {
-            Ok(FromRedis::Message { channel, payload }) if channel == keys::EVENTS => state.news.message(&payload),
+            Ok(FromRedis::Message { channel, payload }) if channel == keys::EVENTS => {
+                let heard = state.news.message(&payload);
+                if heard.is_some_and(|heard| matches!(heard.event, Event::MembersChanged { .. })) {
+                    state.nodes.told();
+                }
+            }
+            Ok(FromRedis::Message { channel, .. }) if channel == keys::ENROLMENTS => state.nodes.told(),
             Ok(FromRedis::Message { .. }) => {}
-            Ok(FromRedis::Reconnected) | Err(RecvError::Lagged(_)) => state.news.tell(Item::Gap),
+            Ok(FromRedis::Reconnected) | Err(RecvError::Lagged(_)) => {
+                state.news.tell(Item::Gap);
+                state.nodes.told();
+            }
             Err(RecvError::Closed) => {
                 stop.cancelled().await;
                 return;
@@ -130,7 +147,7 @@ pub async fn run(state: Arc<State>, stop: CancellationToken) {
 
 /// False when told to stop first.
 async fn subscribed(kv: &Kv, stop: &CancellationToken) -> bool {
-    while let Err(error) = kv.subscribe(vec![keys::EVENTS.to_owned()]).await {
+    while let Err(error) = kv.subscribe(vec![keys::EVENTS.to_owned(), keys::ENROLMENTS.to_owned()]).await {
         tracing::debug!(%error, "cannot subscribe to events yet");
         tokio::select! {
             () = stop.cancelled() => return false,

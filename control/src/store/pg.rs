@@ -5,6 +5,7 @@ pub mod audit;
 pub mod broadcasts;
 pub mod claims;
 pub mod kicks;
+pub mod nodes;
 pub mod refresh;
 pub mod samples;
 pub mod secrets;

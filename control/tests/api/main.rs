@@ -16,6 +16,7 @@ mod hooks;
 mod limits;
 mod media;
 mod nodes;
+mod nodes_enrolment;
 mod once;
 mod secrets;
 mod sessions;
