@@ -149,7 +149,10 @@ impl App {
         }
         if let Err(error) = enrolments::load(&state).await {
             let cause = kit::telemetry::chain(&error);
-            tracing::warn!(cause, "the enrolled nodes cannot be read yet; those of NODES_BOOTSTRAP count until they can");
+            tracing::warn!(
+                cause,
+                "the enrolled nodes cannot be read yet; those of NODES_BOOTSTRAP count until they can"
+            );
         }
         let server = serve(Arc::clone(&state), listener)?;
         Ok(Self { state, server: ServerHandle(server), address })

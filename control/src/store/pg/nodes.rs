@@ -9,7 +9,8 @@ use proto::{
 };
 use time::{Duration, OffsetDateTime};
 
-const COLUMNS: &str = "id, api, http, rtmp, srt, rtc, public, weight, zone, streams_max, clients_max, bandwidth_kbps_max,
+const COLUMNS: &str =
+    "id, api, http, rtmp, srt, rtc, public, weight, zone, streams_max, clients_max, bandwidth_kbps_max,
     secret_hash, secret_previous_hash, secret_previous_until, cordoned_at, drain_deadline, created_at";
 
 fn enrolment(row: &Row) -> PgResult<Enrolment> {
@@ -101,11 +102,8 @@ pub async fn bootstrap(
                    secret_previous_until = now() + $3 * interval '1 second'
                WHERE nodes.secret_hash <> excluded.secret_hash
                RETURNING xmax = 0 AS enrolled";
-    let params = [
-        (&id.as_str() as _, Type::TEXT),
-        (&hash as _, Type::TEXT),
-        (&overlap.whole_seconds() as _, Type::INT8),
-    ];
+    let params =
+        [(&id.as_str() as _, Type::TEXT), (&hash as _, Type::TEXT), (&overlap.whole_seconds() as _, Type::INT8)];
     let rows = client.query_typed(sql, &params).await?;
     let Some(row) = rows.first() else { return Ok(Bootstrapped::Same) };
     Ok(if column(row, "enrolled")? { Bootstrapped::Enrolled } else { Bootstrapped::Rotated })
@@ -126,7 +124,8 @@ pub async fn insert(client: &impl GenericClient, node: &Enrolment) -> PgResult<b
 /// # Errors
 /// [`kit::pg::PgError`].
 pub async fn update(client: &impl GenericClient, node: &Enrolment) -> PgResult<bool> {
-    let sql = "UPDATE nodes SET api = $2, http = $3, rtmp = $4, srt = $5, rtc = $6, public = $7, weight = $8, zone = $9,
+    let sql =
+        "UPDATE nodes SET api = $2, http = $3, rtmp = $4, srt = $5, rtc = $6, public = $7, weight = $8, zone = $9,
                    streams_max = $10, clients_max = $11, bandwidth_kbps_max = $12 WHERE id = $1";
     Ok(write(client, sql, node, None).await? == 1)
 }
@@ -173,11 +172,8 @@ pub async fn rotate(
     let sql = "UPDATE nodes SET secret_hash = $2, secret_previous_hash = secret_hash,
                    secret_previous_until = now() + $3 * interval '1 second' WHERE id = $1
                RETURNING secret_previous_until";
-    let params = [
-        (&id.as_str() as _, Type::TEXT),
-        (&hash as _, Type::TEXT),
-        (&overlap.whole_seconds() as _, Type::INT8),
-    ];
+    let params =
+        [(&id.as_str() as _, Type::TEXT), (&hash as _, Type::TEXT), (&overlap.whole_seconds() as _, Type::INT8)];
     let rows = client.query_typed(sql, &params).await?;
     rows.first().map(|row| column(row, "secret_previous_until")).transpose()
 }
