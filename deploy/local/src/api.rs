@@ -8,12 +8,13 @@ use proto::{
 };
 use reqwest::{Method, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use std::time::Duration;
 
 /// Longest wait for one answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Characters of an unexpected body that are shown.
-const BODY_SHOWN: usize = 300;
+const BODY_SHOWN: usize = 2_000;
 
 /// A call did not give what it should.
 #[derive(Debug, thiserror::Error)]
@@ -51,11 +52,18 @@ pub enum ApiError {
 }
 
 /// One user's view of the API.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Api {
     http: reqwest::Client,
     base: String,
     bearer: Option<String>,
+}
+
+impl std::fmt::Debug for Api {
+    /// Without the bearer.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").field("base", &self.base).finish_non_exhaustive()
+    }
 }
 
 impl Api {
@@ -78,6 +86,27 @@ impl Api {
         let body = Login { email: email.to_owned(), password: password.to_owned() };
         let answer: AccessToken = self.send(Method::POST, "/v1/auth/login", Some(&body)).await?;
         Ok(Self { bearer: Some(answer.access_token), ..self.clone() })
+    }
+
+    /// The same address with an access token got elsewhere.
+    #[must_use]
+    pub fn with_bearer(&self, token: &str) -> Self {
+        Self { bearer: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// Any call, its answer as JSON; `null` where there is no body.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn value(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ApiError> {
+        let response = self.call(method, path, body).await?;
+        let url = response.url().to_string();
+        let understood = |why: String| ApiError::Body { url: url.clone(), why };
+        let bytes = response.bytes().await.map_err(|error| understood(root_cause(&error)))?;
+        if bytes.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&bytes).map_err(|error| understood(error.to_string()))
     }
 
     /// Makes a user; the address must be new.

@@ -33,6 +33,14 @@ pub enum Command {
     Devnode(Devnode),
     /// Write `.env` and the media nodes' configurations for stores and nodes that Docker runs (`make up`).
     DevSettings,
+    /// Show nodes, edges, controls, streams and sessions of a cluster.
+    Status(Status),
+    /// List, enrol, drain and remove media nodes.
+    Nodes(Nodes),
+    /// Explain where a stream is and why, or where it would go.
+    Route(Route),
+    /// End a session.
+    Kick(Kick),
     /// Start a private PostgreSQL for tests, run a command with `TEST_DATABASE_URL` set, and count the tests it ran.
     TestStores(TestStores),
 }
@@ -91,6 +99,148 @@ pub struct TestStores {
     /// What to run.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub command: Vec<OsString>,
+}
+
+/// Which cluster an operator's command speaks to: `KEYSTONE_API` and `KEYSTONE_TOKEN`, else what `up` left in its folder.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ApiArgs {
+    /// The folder of a cluster that `up` started; `.keystone` of the repository when absent.
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data: Option<PathBuf>,
+}
+
+/// `keystone status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// The cluster.
+    #[command(flatten)]
+    pub api: ApiArgs,
+    /// One JSON object with everything, instead of tables.
+    #[arg(long)]
+    pub json: bool,
+    /// Sessions that are listed.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub sessions: u16,
+}
+
+/// `keystone nodes`.
+#[derive(Debug, Args)]
+pub struct Nodes {
+    /// The cluster.
+    #[command(flatten)]
+    pub api: ApiArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: NodesCommand,
+}
+
+/// What can be done with nodes.
+#[derive(Debug, Subcommand)]
+pub enum NodesCommand {
+    /// List them.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show everything about one.
+    Show {
+        /// Its id.
+        node: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Enrol one and print its secret, which is shown only this once.
+    Add(AddNode),
+    /// Give one no new streams; those it has stay.
+    Cordon {
+        /// Its id.
+        node: String,
+    },
+    /// Give one no new streams, show what remains, and at the deadline end the rest.
+    Drain {
+        /// Its id.
+        node: String,
+        /// When the rest is ended, from now, e.g. `90s` or `30m`; control-api's own default when absent.
+        #[arg(long, value_name = "TIME", value_parser = seconds)]
+        deadline: Option<Duration>,
+        /// Return at once.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Take a cordon or a drain back.
+    Undrain {
+        /// Its id.
+        node: String,
+    },
+    /// End the enrolment of one.
+    Remove {
+        /// Its id.
+        node: String,
+    },
+    /// Make a new secret for one and print it; the old one stays good for a while.
+    RotateSecret {
+        /// Its id.
+        node: String,
+        /// How long the old one stays good, e.g. `60m`; control-api's own default when absent.
+        #[arg(long, value_name = "TIME", value_parser = seconds)]
+        overlap: Option<Duration>,
+    },
+}
+
+/// `keystone nodes add`. Addresses are `host:port` as processes of the cluster reach them.
+#[derive(Debug, Default, Args)]
+pub struct AddNode {
+    /// Its id, the `server_id` of its configuration.
+    pub node: String,
+    /// Its HTTP API.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub api: String,
+    /// Its HTTP server: HLS and HTTP-FLV.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub http: Option<String>,
+    /// RTMP.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub rtmp: Option<String>,
+    /// SRT.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub srt: Option<String>,
+    /// WebRTC.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub rtc: Option<String>,
+    /// Its share of the streams beside the others'.
+    #[arg(long, value_name = "N")]
+    pub weight: Option<u8>,
+    /// Where it stands.
+    #[arg(long)]
+    pub zone: Option<String>,
+    /// An address clients may reach it at directly; may be given more than once.
+    #[arg(long, value_name = "ADDRESS")]
+    pub public: Vec<String>,
+}
+
+/// `keystone route`.
+#[derive(Debug, Args)]
+pub struct Route {
+    /// The cluster.
+    #[command(flatten)]
+    pub api: ApiArgs,
+    /// The stream; it need not be live.
+    pub stream: String,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `keystone kick`.
+#[derive(Debug, Args)]
+pub struct Kick {
+    /// The cluster.
+    #[command(flatten)]
+    pub api: ApiArgs,
+    /// The session's id, from `keystone status`.
+    pub session: String,
 }
 
 /// What every cluster takes.
@@ -163,6 +313,16 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_operators_commands_take_the_folder_anywhere() {
+        let cli = Cli::try_parse_from(["keystone", "nodes", "drain", "n1", "--deadline", "2m", "--data", "/d"]).unwrap();
+        let Command::Nodes(Nodes { api, command: NodesCommand::Drain { node, deadline, no_wait } }) = cli.command else {
+            panic!("another command");
+        };
+        assert_eq!((api.data, node.as_str(), no_wait), (Some("/d".into()), "n1", false));
+        assert_eq!(deadline, Some(Duration::from_secs(120)));
     }
 
     #[test]

@@ -45,6 +45,10 @@ pub struct Config {
     pub devnode_hook_url: Option<String>,
     /// `DEVNODE_HEARTBEAT_URL`, likewise.
     pub devnode_heartbeat_url: Option<String>,
+    /// `KEYSTONE_API`: base of control-api's REST interface, before `/v1`, for the operator's commands; default: what `up` left.
+    pub api: Option<String>,
+    /// `KEYSTONE_TOKEN`: an administrator's access token, for the operator's commands.
+    pub token: Option<String>,
     /// `RUST_LOG`, for what this program itself logs.
     pub log_filter: Option<String>,
     /// `PATH`, in order.
@@ -92,6 +96,8 @@ impl Config {
             media,
             srs_bin: get("SRS_BIN").map(PathBuf::from),
             bin_dir: get("KEYSTONE_BIN_DIR").map(PathBuf::from),
+            api: text("KEYSTONE_API"),
+            token: text("KEYSTONE_TOKEN"),
             log_filter: text("RUST_LOG"),
             devnode_hook_url: text("DEVNODE_HOOK_URL"),
             devnode_heartbeat_url: text("DEVNODE_HEARTBEAT_URL"),

@@ -15,6 +15,7 @@ pub mod devnode;
 pub mod dotenv;
 pub mod media;
 pub mod node;
+pub mod operator;
 pub mod plan;
 pub mod ports;
 pub mod postgres;

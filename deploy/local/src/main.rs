@@ -4,7 +4,7 @@ use clap::Parser;
 use keystone::{
     cli::{Cli, Command},
     config::Config,
-    demo, run_devnode, say, test_stores, up,
+    demo, operator, run_devnode, say, test_stores, up,
 };
 use std::process::ExitCode;
 
@@ -24,6 +24,10 @@ async fn main() -> ExitCode {
         Command::Demo(args) => Box::pin(demo::run(args, config)).await,
         Command::Devnode(args) => run_devnode::run(args, config).await,
         Command::DevSettings => up::dev_settings(&config),
+        Command::Status(args) => operator::status(args, config).await,
+        Command::Nodes(args) => operator::nodes(args, config).await,
+        Command::Route(args) => operator::route(args, config).await,
+        Command::Kick(args) => operator::kick(args, config).await,
         Command::TestStores(args) => test_stores::run(args, config).await,
     };
     result.unwrap_or_else(|error| {
