@@ -317,8 +317,10 @@ mod tests {
 
     #[test]
     fn the_operators_commands_take_the_folder_anywhere() {
-        let cli = Cli::try_parse_from(["keystone", "nodes", "drain", "n1", "--deadline", "2m", "--data", "/d"]).unwrap();
-        let Command::Nodes(Nodes { api, command: NodesCommand::Drain { node, deadline, no_wait } }) = cli.command else {
+        let cli =
+            Cli::try_parse_from(["keystone", "nodes", "drain", "n1", "--deadline", "2m", "--data", "/d"]).unwrap();
+        let Command::Nodes(Nodes { api, command: NodesCommand::Drain { node, deadline, no_wait } }) = cli.command
+        else {
             panic!("another command");
         };
         assert_eq!((api.data, node.as_str(), no_wait), (Some("/d".into()), "n1", false));

@@ -183,8 +183,9 @@ fn read_admin(folder: &Path) -> Result<Admin, DoorError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(DoorError::NoCluster { file }),
         Err(error) => Err(DoorError::File { file, why: error.to_string() }),
         // The reason could quote the password.
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map_err(|_| DoorError::File { file, why: "it is damaged".to_owned() }),
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map_err(|_| DoorError::File { file, why: "it is damaged".to_owned() })
+        }
     }
 }
 

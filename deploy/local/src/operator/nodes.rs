@@ -16,7 +16,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The table of nodes, also for `keystone status`.
 pub(crate) fn node_table(nodes: &[Value], now_ms: u64) -> Table {
-    let mut table = Table::new(&["node", "state", "streams", "sessions", "weight", "zone", "version", "seen", "address"]);
+    let mut table =
+        Table::new(&["node", "state", "streams", "sessions", "weight", "zone", "version", "seen", "address"]);
     for node in nodes {
         table.row(vec![
             text(node, &["/id"]),
@@ -90,7 +91,10 @@ fn flatten(name: &str, value: &Value, fields: &mut Vec<(String, String)>) {
 
 pub(crate) async fn add(door: &mut Door, add: &AddNode) -> Result<(), DoorError> {
     let made = door.post("/v1/nodes", &body_of(add)).await?;
-    say::note(&format!("{} is enrolled. Its secret is shown only now; it goes into its hook and heartbeat URLs:", add.node));
+    say::note(&format!(
+        "{} is enrolled. Its secret is shown only now; it goes into its hook and heartbeat URLs:",
+        add.node
+    ));
     say::out(&text(&made, &["/secret"]));
     say::note(&format!("  hooks      http://CONTROL:8081/v1/hooks/srs/{}/SECRET", add.node));
     say::note(&format!("  heartbeat  http://CONTROL:8081/v1/hooks/heartbeat/{}/SECRET", add.node));
@@ -116,7 +120,9 @@ fn body_of(add: &AddNode) -> Value {
 
 pub(crate) async fn cordon(door: &mut Door, node: &str) -> Result<(), DoorError> {
     door.post(&format!("/v1/nodes/{node}:cordon"), &json!({})).await?;
-    say::out(&format!("{node} takes no new streams; those it has stay (`keystone nodes undrain {node}` takes this back)"));
+    say::out(&format!(
+        "{node} takes no new streams; those it has stay (`keystone nodes undrain {node}` takes this back)"
+    ));
     Ok(())
 }
 
@@ -135,7 +141,10 @@ pub(crate) async fn remove(door: &mut Door, node: &str) -> Result<(), DoorError>
 pub(crate) async fn rotate(door: &mut Door, node: &str, overlap: Option<Duration>) -> Result<(), DoorError> {
     let body = overlap.map_or_else(|| json!({}), |overlap| json!({"overlap_seconds": overlap.as_secs()}));
     let made = door.post(&format!("/v1/nodes/{node}:rotate-secret"), &body).await?;
-    say::note(&format!("the new secret of {node}, shown only now; the old one is good until {}:", text(&made, &["/previous_valid_until"])));
+    say::note(&format!(
+        "the new secret of {node}, shown only now; the old one is good until {}:",
+        text(&made, &["/previous_valid_until"])
+    ));
     say::out(&text(&made, &["/secret"]));
     Ok(())
 }
@@ -195,7 +204,8 @@ struct Left {
 
 impl Left {
     fn of(node: &Value) -> Self {
-        let by = node.pointer("/drain/remaining").or_else(|| node.pointer("/drain/sessions")).and_then(Value::as_object);
+        let by =
+            node.pointer("/drain/remaining").or_else(|| node.pointer("/drain/sessions")).and_then(Value::as_object);
         let by = by.into_iter().flatten().filter_map(|(name, count)| Some((name.clone(), count.as_u64()?)));
         Self {
             streams: number(node, &["/streams"]).unwrap_or(0),

@@ -20,7 +20,8 @@ pub(crate) fn lines(stream: &str, explained: &Value) -> Vec<String> {
                 age(placement, &["/since_ms"], now)
             ));
         }
-        None => lines.push(format!("{stream} is not live; it would go to {}", text(explained, &["/choice", "/would", "/node"]))),
+        None => lines
+            .push(format!("{stream} is not live; it would go to {}", text(explained, &["/choice", "/would", "/node"]))),
     }
     lines.push(String::new());
     let head = ["order", "node", "state", "weight", "streams", "bound", "chosen", "why"];

@@ -209,7 +209,8 @@ mod tests {
         let seen = seen();
         assert!(!seen.whole());
         let text = seen.lines(0, 1).join("\n");
-        for line in ["nodes: 1", "edges: redis-away: not now", "streams: 2", "sessions: 3", "… and 2 more (--sessions"] {
+        for line in ["nodes: 1", "edges: redis-away: not now", "streams: 2", "sessions: 3", "… and 2 more (--sessions"]
+        {
             assert!(text.contains(line), "{line}: {text}");
         }
         assert!(text.contains("  cam1    node-0  webrtc        3        1"), "{text}");
