@@ -11,6 +11,7 @@ use crate::{
     metrics::{Metrics, media::MediaMetrics},
     nodes::Nodes,
     password::Hasher,
+    placing::Placing,
     routes,
     secrets::{self, Secrets, seal::Sealer},
     sessions::{SessionView, redis::RedisSessions},
@@ -76,6 +77,8 @@ pub struct State {
     pub nodes: Nodes,
     /// The media nodes as the whole cluster reads them.
     pub fleet: Fleet,
+    /// The ring of the last membership.
+    pub placing: Placing,
     /// Asks media nodes.
     pub srs: Srs,
     /// Wakes the job that kicks.
@@ -212,6 +215,7 @@ async fn state(config: Config, address: SocketAddr) -> anyhow::Result<State> {
     Ok(State {
         nodes: Nodes::new(enrolments::bootstrap(&config)),
         fleet: Fleet::default(),
+        placing: Placing::default(),
         srs: Srs::new()?,
         kicker: Kicker::new(media.clone()),
         sessions: Arc::new(RedisSessions::new(kv.clone())),

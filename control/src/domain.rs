@@ -6,6 +6,7 @@ pub mod enrolment;
 pub mod hooks;
 pub mod limit;
 pub mod nodes;
+pub mod placing;
 pub mod sessions;
 pub mod stream;
 pub mod token;

@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod nodes;
 pub mod openapi;
 pub mod password;
+pub mod placing;
 pub mod problem;
 pub mod routes;
 pub mod secrets;

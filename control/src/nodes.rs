@@ -91,8 +91,11 @@ impl Nodes {
     }
 
     /// Takes in what a heartbeat said.
-    pub fn hear(&self, info: NodeInfo) -> Beat {
+    pub fn hear(&self, mut info: NodeInfo) -> Beat {
         let mut heard = self.write();
+        if let Some(known) = heard.get(&info.id) {
+            info.bandwidth_kbps = nodes::bandwidth_kbps(known, &info);
+        }
         let beat = match heard.get(&info.id) {
             None => Beat::First,
             Some(known) if known.service == info.service => Beat::Same,

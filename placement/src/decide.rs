@@ -106,6 +106,8 @@ pub struct Decision {
     pub passed_over: Vec<PassedOver>,
     /// The choice's bound in streams.
     pub bound: Option<u64>,
+    /// The nodes whose streams and weights make the mean: those that can take the stream at all. Empty if there is no choice.
+    pub among: Vec<NodeId>,
     /// Why there is no choice.
     pub refusal: Option<Refusal>,
 }
@@ -157,6 +159,7 @@ pub fn decide(ring: &Ring, loads: &BTreeMap<NodeId, Load>, key: &[u8], policy: &
         return Decision {
             passed_over: passed_over.collect(),
             bound: order.get(chosen).map(|member| bound(member)),
+            among: eligible.iter().map(|member| member.id.clone()).collect(),
             refusal: None,
             candidates,
         };
@@ -166,7 +169,8 @@ pub fn decide(ring: &Ring, loads: &BTreeMap<NodeId, Load>, key: &[u8], policy: &
         PassedOver { node: member.id.clone(), reason }
     });
     let passed_over: Vec<PassedOver> = passed_over.collect();
-    Decision { candidates: Vec::new(), refusal: Some(refusal(&passed_over)), passed_over, bound: None }
+    let refusal = Some(refusal(&passed_over));
+    Decision { candidates: Vec::new(), refusal, passed_over, bound: None, among: Vec::new() }
 }
 
 fn in_zone(member: &Member, policy: &Policy<'_>) -> bool {

@@ -101,6 +101,15 @@ pub struct NodeInfo {
     /// Seconds since its start.
     #[serde(default)]
     pub uptime_s: u64,
+    /// Connections to SRS, as it counts them.
+    #[serde(default)]
+    pub clients: u32,
+    /// Bytes SRS has received and sent since its start.
+    #[serde(default)]
+    pub traffic_bytes: u64,
+    /// What it received and sent between its last two heartbeats, kbit/s.
+    #[serde(default)]
+    pub bandwidth_kbps: u64,
     /// Unix milliseconds of its last heartbeat.
     pub seen_at_ms: u64,
 }

@@ -69,7 +69,7 @@ pub struct ProposedNode {
 /// Answer 200 to [`ReserveRequest`]: the stream is this session's for [`RESERVATION_SECONDS`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
-    /// Where to publish: one of the proposed nodes.
+    /// Where to publish: one of the proposed nodes, or another one where none of them can take the stream.
     pub node: NodeId,
     /// Its run.
     pub service: ServiceId,

@@ -49,27 +49,16 @@ pub fn is_later_run(known: &NodeInfo, beat: &NodeInfo) -> bool {
     started(beat).saturating_add(2_000) >= started(known)
 }
 
-/// Why none of the nodes an edge proposes can be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoNode(pub String);
-
-/// The first proposed node that is enrolled and not down.
-///
-/// # Errors
-/// [`NoNode`] with a word on each.
-pub fn pick<T>(
-    proposed: &[T],
-    id: impl Fn(&T) -> &NodeId,
-    look: impl Fn(&NodeId) -> Option<NodeState>,
-) -> Result<&T, NoNode> {
-    let usable = |entry: &&T| matches!(look(id(entry)), Some(NodeState::Joining | NodeState::Up));
-    proposed.iter().find(usable).ok_or_else(|| {
-        let word = |entry: &T| match look(id(entry)) {
-            None => format!("{} is not enrolled", id(entry)),
-            Some(state) => format!("{} is {}", id(entry), state.as_str()),
-        };
-        NoNode(proposed.iter().map(word).collect::<Vec<_>>().join(", "))
-    })
+/// What a node received and sent between two of its heartbeats, kbit/s; the last figure when the second tells nothing new.
+#[must_use]
+pub fn bandwidth_kbps(before: &NodeInfo, beat: &NodeInfo) -> u64 {
+    if before.service != beat.service {
+        return 0;
+    }
+    let bytes = beat.traffic_bytes.saturating_sub(before.traffic_bytes);
+    let ms = beat.seen_at_ms.saturating_sub(before.seen_at_ms);
+    // Bits a millisecond are kilobits a second.
+    bytes.saturating_mul(8).checked_div(ms).unwrap_or(before.bandwidth_kbps)
 }
 
 /// The base URL of a node's HTTP API, from what its heartbeat says.
@@ -137,6 +126,9 @@ mod tests {
             cpu: 0.0,
             memory_kib: 0,
             uptime_s: 10,
+            clients: 0,
+            traffic_bytes: 0,
+            bandwidth_kbps: 0,
             seen_at_ms: 100_000,
         }
     }
@@ -170,15 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_usable_proposal_wins_and_a_refusal_names_them_all() {
-        let ids = ["a", "b", "c"].map(|n| NodeId::parse(n).unwrap());
-        let look = |node: &NodeId| match node.as_str() {
-            "b" => Some(NodeState::Down),
-            "c" => Some(NodeState::Up),
-            _ => None,
-        };
-        assert_eq!(pick(&ids, |n| n, look).unwrap().as_str(), "c");
-        assert_eq!(pick(&ids[..2], |n| n, look), Err(NoNode("a is not enrolled, b is down".to_owned())));
+    fn bandwidth_is_what_passed_between_two_beats_of_one_run() {
+        let before = NodeInfo { traffic_bytes: 1_000, bandwidth_kbps: 7, ..info("1985", "") };
+        let beat = NodeInfo { traffic_bytes: 626_000, seen_at_ms: before.seen_at_ms + 5_000, ..before.clone() };
+        assert_eq!(bandwidth_kbps(&before, &beat), 1_000);
+        assert_eq!(bandwidth_kbps(&before, &NodeInfo { seen_at_ms: before.seen_at_ms, ..beat.clone() }), 7);
+        let other = NodeInfo { service: ServiceId::parse("s2").unwrap(), ..beat };
+        assert_eq!(bandwidth_kbps(&before, &other), 0);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub async fn heard(state: &Arc<State>, info: NodeInfo) {
         tracing::info!(node = %info.id, "a heartbeat of a run that is over came late");
         return;
     }
+    // With the bandwidth that follows from the beat before.
+    let info = state.nodes.info(&info.id).unwrap_or(info);
     if let Err(error) = write(state, &info, beat).await
         && error != KvError::Away
     {

@@ -7,12 +7,12 @@ use super::{
 use crate::{
     admission,
     claiming::{self, Claimed},
-    domain::nodes::{NoNode, pick},
     error::ApiError,
+    placing::{self, PlacingError},
     store::{cache, pg::claims},
 };
 use actix_web::{HttpRequest, HttpResponse, web};
-use kit::clock;
+use placement::Policy;
 use proto::{
     SessionId, StreamId,
     fleet::{KeyCache, StreamCache},
@@ -21,7 +21,7 @@ use proto::{
     },
 };
 
-/// `POST /internal/v1/claims`: reserves a stream on the first proposed node that is enrolled and not down.
+/// `POST /internal/v1/claims`: reserves a stream on the first proposed node that is fit; where none is, on the one that control-api would choose.
 ///
 /// # Errors
 /// [`ApiError::StreamBusy`], [`ApiError::StreamNotFound`], [`ApiError::NoNode`]; Postgres away.
@@ -38,9 +38,9 @@ pub async fn reserve(
     if asked.nodes.is_empty() || asked.nodes.len() > PROPOSED_NODES_MAX {
         return Err(ApiError::bad_request("`nodes` must name 1 to 64 nodes"));
     }
-    let now_ms = clock::unix_ms();
-    let place = pick(&asked.nodes, |proposed| &proposed.node, |node| state.nodes.state(node, now_ms))
-        .map_err(|NoNode(why)| ApiError::NoNode { why })?;
+    let decided = placing::decision(&state, &asked.stream, &Policy::default()).await?;
+    let order = decided.order(&asked.nodes);
+    let place = order.first().ok_or_else(|| ApiError::NoNode { why: decided.why_none(&asked.nodes) })?;
     let publisher = claims::Publisher {
         stream: &asked.stream,
         session: asked.session,
@@ -58,6 +58,15 @@ pub async fn reserve(
         }
         Claimed::Busy { retry_after } => Err(ApiError::StreamBusy { retry_after }),
         Claimed::NoStream => Err(ApiError::StreamNotFound),
+    }
+}
+
+impl From<PlacingError> for ApiError {
+    fn from(error: PlacingError) -> Self {
+        match error {
+            PlacingError::Store(error) => error.into(),
+            PlacingError::Ring(error) => Self::internal(error),
+        }
     }
 }
 

@@ -1,12 +1,17 @@
 //! Reserving, taking over, giving up; and the statements against the rules they carry out.
 
 use super::{
+    claims_placing::member,
     edge::{key_of, new_session},
     helpers::until,
     media::{Node, Scene},
 };
 use futures_util::future::join_all;
-use proto::{StreamId, internal::Credential};
+use proto::{
+    StreamId,
+    internal::Credential,
+    node::{Membership, NodeState},
+};
 use serde_json::json;
 
 #[actix_web::test]
@@ -141,13 +146,13 @@ async fn what_cannot_be_reserved_says_why() {
     let scene = Scene::start("public").await;
     let (control, edge) = (scene.control(), &scene.edge);
     let stranger = Node::quiet("n9", "x");
+    control.state.fleet.learn(Membership { version: 1, members: vec![member(&scene.node, NodeState::Down)] });
     let answer = edge.reserve(control, &scene.stream, &stranger, &scene.key).await;
     answer.is_problem(503, "no-node");
-    assert!(answer.body["detail"].as_str().unwrap().contains("n9 is not enrolled"), "{answer:?}");
+    assert!(answer.body["detail"].as_str().unwrap().contains("n1 is down, n9 is not enrolled"), "{answer:?}");
+    control.state.fleet.learn(Membership { version: 2, members: vec![member(&scene.node, NodeState::Up)] });
     let nowhere = StreamId::parse("nowhere").unwrap();
     edge.reserve(control, &nowhere, &scene.node, &scene.key).await.is_problem(404, "stream-not-found");
-    let never_heard = Node::quiet("n2", "node-two-secret");
-    edge.reserve(control, &scene.stream, &never_heard, &scene.key).await.is(200);
     let body = json!({ "stream": scene.stream });
     edge.post(control, "/internal/v1/claims", &body).await.is_problem(400, "bad-request");
     control.post("/internal/v1/claims", None, body.clone()).await.is_problem(401, "unauthenticated");

@@ -103,7 +103,7 @@ impl Heartbeat {
     /// # Errors
     /// If node or run is not an id.
     pub fn info(&self, seen_at_ms: u64) -> Result<NodeInfo, IdError> {
-        let process = self.summaries.as_ref().map(|s| s.data.process.clone()).unwrap_or_default();
+        let SummaryData { process, system } = self.summaries.as_ref().map(|s| s.data.clone()).unwrap_or_default();
         let lists =
             [("rtmp", &self.rtmp), ("http", &self.http), ("api", &self.api), ("srt", &self.srt), ("rtc", &self.rtc)];
         Ok(NodeInfo {
@@ -119,6 +119,9 @@ impl Heartbeat {
             cpu: process.cpu_percent,
             memory_kib: process.mem_kbyte,
             uptime_s: process.srs_uptime,
+            clients: u32::try_from(system.conn_srs).unwrap_or(u32::MAX),
+            traffic_bytes: system.srs_recv_bytes.saturating_add(system.srs_send_bytes),
+            bandwidth_kbps: 0,
             seen_at_ms,
         })
     }

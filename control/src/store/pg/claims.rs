@@ -16,7 +16,7 @@ use proto::{
     session::{EndReason, Protocol},
 };
 use row::credential_words;
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// A publisher that wants a stream.
 #[derive(Debug, Clone)]
@@ -236,6 +236,15 @@ pub async fn live(pg: &Pg, node: Option<&NodeId>) -> Result<Vec<Held>, PgError> 
     let node = node.map(NodeId::as_str);
     let rows = many(pg, sql::LIVE, &[(&node, Type::TEXT)]).await?;
     rows.iter().filter_map(|row| row::held(row).transpose()).collect()
+}
+
+/// How many streams each node has, live and reserved; a node without any is not there.
+///
+/// # Errors
+/// [`PgError`].
+pub async fn streams_by_node(pg: &Pg) -> Result<BTreeMap<NodeId, u32>, PgError> {
+    let rows = many(pg, sql::STREAMS_BY_NODE, &[]).await?;
+    rows.iter().map(row::count).collect()
 }
 
 pub(super) async fn one(pg: &Pg, sql: &str, params: &[Param<'_>]) -> Result<Row, PgError> {

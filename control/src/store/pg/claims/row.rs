@@ -328,3 +328,8 @@ pub(super) fn present(row: &Row) -> Result<Present, PgError> {
         live: held(row)?,
     })
 }
+
+pub(super) fn count(row: &Row) -> Result<(NodeId, u32), PgError> {
+    let node = text(row, "node", |t| NodeId::parse(t).ok())?.ok_or_else(|| broken("node"))?;
+    Ok((node, u32::try_from(number(row, "streams")?.unwrap_or_default()).unwrap_or(u32::MAX)))
+}

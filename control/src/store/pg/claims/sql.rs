@@ -123,3 +123,7 @@ SELECT s.owner_id, c.epoch, c.state, c.session_id, c.node, c.service, c.client_i
        (extract(epoch FROM c.since) * 1000)::int8 AS since_ms, c.stream_id
 FROM claims c JOIN streams s ON s.id = c.stream_id
 WHERE c.state = 'live' AND ($1::text IS NULL OR c.node = $1)";
+
+/// Without parameters.
+pub(super) const STREAMS_BY_NODE: &str =
+    "SELECT node, count(*)::int8 AS streams FROM claims WHERE state <> 'free' GROUP BY node";
