@@ -1,6 +1,6 @@
 //! Media nodes as heard: whether they are up, where their API is, what is known against their version.
 
-use proto::{NodeId, fleet::NodeInfo};
+use proto::fleet::NodeInfo;
 use std::net::{IpAddr, SocketAddr};
 
 /// Without a heartbeat for this long a node is down, in milliseconds: three beats of 5 s.
@@ -114,7 +114,7 @@ pub fn version(text: &str) -> (VersionVerdict, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::ServiceId;
+    use proto::{NodeId, ServiceId};
 
     fn info(api: &str, ip: &str) -> NodeInfo {
         NodeInfo {
