@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { stream as load, tokenFor } from "../api/keystone";
 import { Problem } from "../api/problem";
+import { type Keeper, keep } from "../rtc/keeper";
 import { follow, type Rates } from "../rtc/stats";
 import { capture, type Publishing, publish, QUALITIES, type Quality } from "../rtc/whip";
 import { Copy } from "../ui/copy";
@@ -10,9 +11,9 @@ import { Figures } from "../ui/figures";
 import { useLoad } from "../ui/load";
 import { Refusal } from "../ui/notice";
 
-type Phase = "idle" | "starting" | "live";
+type Phase = "idle" | "starting" | "live" | "again";
 
-const PHASES: Record<Phase, string> = { idle: "Off air", starting: "Starting…", live: "Live" };
+const PHASES: Record<Phase, string> = { idle: "Off air", starting: "Starting…", live: "Live", again: "Reconnecting…" };
 
 export function GoLive({ id }: { id: string }): JSX.Element {
   const { value: stream, problem: unknown } = useLoad(() => load(id), id);
@@ -22,14 +23,16 @@ export function GoLive({ id }: { id: string }): JSX.Element {
   const [rates, setRates] = useState<Rates>();
   const preview = useRef<HTMLVideoElement>(null);
   const media = useRef<MediaStream | undefined>(undefined);
-  const publishing = useRef<Publishing | undefined>(undefined);
+  const keeper = useRef<Keeper | undefined>(undefined);
+  const [publishing, setPublishing] = useState<Publishing>();
   /** Counts starts, so that one which was given up does not go live behind the user's back. */
   const turn = useRef(0);
 
   const stop = (leaving = false) => {
     turn.current++;
-    void publishing.current?.stop(leaving);
-    publishing.current = undefined;
+    keeper.current?.stop(leaving);
+    keeper.current = undefined;
+    setPublishing(undefined);
     for (const track of media.current?.getTracks() ?? []) track.stop();
     media.current = undefined;
     if (preview.current) preview.current.srcObject = null;
@@ -49,10 +52,15 @@ export function GoLive({ id }: { id: string }): JSX.Element {
       if (turn.current !== mine) return captured.getTracks().forEach((track) => void track.stop());
       media.current = captured;
       if (preview.current) preview.current.srcObject = captured;
-      const started = await publish(id, captured, quality, await tokenFor(id, "publish"), takeover);
-      if (turn.current !== mine) return void started.stop();
-      publishing.current = started;
-      heed(started.pc, fail, () => setPhase("live"));
+      const once = async () => publish(id, captured, quality, await tokenFor(id, "publish"), takeover && !wasLive);
+      let wasLive = false;
+      keeper.current = keep(once, (now) => {
+        if (turn.current !== mine) return;
+        wasLive ||= now.state === "live";
+        if (now.state === "failed") return fail(now.problem);
+        setPublishing(now.state === "live" ? now.publishing : undefined);
+        setPhase(now.state);
+      });
     } catch (refused) {
       if (turn.current === mine) fail(refused);
     }
@@ -65,10 +73,7 @@ export function GoLive({ id }: { id: string }): JSX.Element {
       leave();
     };
   }, []);
-  useEffect(() => {
-    const pc = publishing.current?.pc;
-    return phase === "live" && pc ? follow(pc, "outbound-rtp", setRates) : undefined;
-  }, [phase]);
+  useEffect(() => (publishing ? follow(publishing.pc, "outbound-rtp", setRates) : undefined), [publishing]);
 
   const busy = problem instanceof Problem && problem.code === "stream-busy";
   return (
@@ -128,22 +133,4 @@ export function GoLive({ id }: { id: string }): JSX.Element {
       )}
     </section>
   );
-}
-
-/** Tells when media flows, and when it no longer can. */
-function heed(pc: RTCPeerConnection, fail: (reason: unknown) => void, connected: () => void): void {
-  const look = () => {
-    if (pc.connectionState === "connected") connected();
-    if (pc.connectionState === "failed") {
-      fail(
-        new Problem(
-          0,
-          "media-lost",
-          "The media connection was lost or never came up. A firewall may block UDP. Go live again to retry.",
-        ),
-      );
-    }
-  };
-  pc.addEventListener("connectionstatechange", look);
-  look();
 }

@@ -6,8 +6,8 @@ import { Problem } from "../api/problem";
 import { follow, type Rates } from "./stats";
 import { type Watching, watch } from "./whep";
 
-/** Without a new frame or audio packet for this long, the session is given up. */
-const SILENT_MS = 6_000;
+/** Without a new frame or audio packet for this long, the session is given up: a lost media node says nothing when it goes. */
+const SILENT_MS = 3_000;
 /** Longest pause between two tries, s. */
 const LONGEST_PAUSE = 15;
 
