@@ -9,7 +9,7 @@
  */
 import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
+import { launch, open as openPage, register } from "./browser.mjs";
 
 const base = (process.env.KEYSTONE_URL ?? "http://127.0.0.1:8880").replace(/\/+$/, "");
 const folder =
@@ -20,24 +20,6 @@ const seconds = Number(process.env.KEYSTONE_E2E_SECONDS ?? 5);
 const LEAST_FPS = 5;
 /** Fewest audio packets a second; Opus sends 50. */
 const LEAST_AUDIO = 20;
-/** For every single thing waited for, ms. */
-const PATIENCE = 20_000;
-
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--use-fake-device-for-media-stream",
-  "--use-fake-ui-for-media-stream",
-  "--autoplay-policy=no-user-gesture-required",
-  // Candidates as addresses rather than as mDNS names.
-  "--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks",
-];
-
 let step = "start";
 const pages = [];
 const said = [];
@@ -45,11 +27,7 @@ const said = [];
 async function main() {
   await mkdir(folder, { recursive: true });
   step = "start Chromium";
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    headless: true,
-    args: FLAGS,
-  });
+  const browser = await launch();
   try {
     const result = await run(browser);
     console.log(JSON.stringify({ ok: true, ...result }));
@@ -73,14 +51,7 @@ async function run(browser) {
   await shot(publisher, "directory-empty");
 
   step = "register";
-  const email = `e2e-${Date.now()}-${Math.random().toString(36).slice(2, 8)}@example.com`;
-  await publisher.getByRole("link", { name: "Register" }).click();
-  await publisher.getByLabel("Name").fill("Ada");
-  await publisher.getByLabel("E-mail").fill(email);
-  await publisher.getByLabel("Password").fill("correct horse battery");
-  await shot(publisher, "register");
-  await publisher.getByRole("button", { name: "Register" }).click();
-  await publisher.getByRole("heading", { name: "My streams" }).waitFor();
+  await register(publisher, base, shot);
 
   step = "create a stream";
   const title = `Evening show ${Date.now() % 100_000}`;
@@ -156,11 +127,7 @@ async function run(browser) {
 }
 
 async function open(browser, options) {
-  const context = await browser.newContext({ viewport: { width: 1100, height: 850 }, ...options });
-  const page = await context.newPage();
-  page.setDefaultTimeout(PATIENCE);
-  page.on("pageerror", (error) => said.push(String(error)));
-  page.on("console", (line) => line.type() === "error" && said.push(line.text()));
+  const page = await openPage(browser, said, options);
   pages.push(page);
   return page;
 }
