@@ -80,6 +80,23 @@ pub enum ApiError {
     /// No such node is enrolled.
     #[error("no such node is enrolled")]
     NodeNotFound,
+    /// The id is taken.
+    #[error("a node of this id is enrolled; change it with PATCH, or take another id")]
+    NodeExists,
+    /// As many nodes are enrolled as a cluster may have.
+    #[error("a cluster may have {limit} nodes; remove some")]
+    TooManyNodes {
+        /// Nodes allowed.
+        limit: i64,
+    },
+    /// It still carries something.
+    #[error("it carries {streams} streams and {sessions} sessions; drain it first, or end them with `?force=1`")]
+    NodeBusy {
+        /// Live streams.
+        streams: usize,
+        /// Open sessions.
+        sessions: u64,
+    },
     /// No such session, or not one the caller may know of; also one that ended more than 10 minutes ago.
     #[error("there is no such session")]
     SessionNotFound,
@@ -182,6 +199,9 @@ impl ApiError {
             Self::TokenNotFound => row(StatusCode::NOT_FOUND, "token-not-found", "Token not found"),
             Self::NodeUnknown => row(StatusCode::FORBIDDEN, "node-unknown", "Node not known"),
             Self::NodeNotFound => row(StatusCode::NOT_FOUND, "node-not-found", "Node not found"),
+            Self::NodeExists => row(StatusCode::CONFLICT, "node-exists", "Node exists"),
+            Self::TooManyNodes { .. } => row(StatusCode::CONFLICT, "too-many-nodes", "Too many nodes"),
+            Self::NodeBusy { .. } => row(StatusCode::CONFLICT, "node-busy", "Node busy"),
             Self::SessionNotFound => row(StatusCode::NOT_FOUND, "session-not-found", "Session not found"),
             Self::KeyNotFound => row(StatusCode::NOT_FOUND, "key-not-found", "Stream key not found"),
             Self::StreamBusy { .. } => row(StatusCode::CONFLICT, "stream-busy", "Stream busy"),

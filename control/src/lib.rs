@@ -9,6 +9,7 @@ pub mod claiming;
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod enrol;
 pub mod error;
 pub mod fleet;
 pub mod hooks;

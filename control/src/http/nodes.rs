@@ -16,6 +16,7 @@ use proto::{
     keys,
 };
 use serde::de::DeserializeOwned;
+use time::OffsetDateTime;
 
 /// Lists the enrolled media nodes.
 ///
@@ -36,8 +37,17 @@ pub async fn list(_: Admin, req: HttpRequest) -> Result<web::Json<Page<Node>>, A
     responses((status = 200, body = Node), (status = 404, description = "node-not-found")))]
 pub async fn get(_: Admin, req: HttpRequest, path: web::Path<String>) -> Result<web::Json<Node>, ApiError> {
     let state = caller::state(&req);
-    let wanted = state.nodes.all().into_iter().filter(|(id, _)| id.as_str() == *path).collect();
-    shown(&state, wanted).await?.pop().map(web::Json).ok_or(ApiError::NodeNotFound)
+    let id = NodeId::parse(&path).map_err(|_| ApiError::NodeNotFound)?;
+    show(&state, &id).await.map(web::Json)
+}
+
+/// One enrolled node as admins see it.
+///
+/// # Errors
+/// [`ApiError::NodeNotFound`]; Postgres away.
+pub async fn show(state: &State, id: &NodeId) -> Result<Node, ApiError> {
+    state.nodes.enrolment(id).ok_or(ApiError::NodeNotFound)?;
+    shown(state, vec![(id.clone(), state.nodes.info(id))]).await?.pop().ok_or(ApiError::NodeNotFound)
 }
 
 async fn shown(state: &State, nodes: Vec<(NodeId, Option<NodeInfo>)>) -> Result<Vec<Node>, ApiError> {
@@ -45,15 +55,29 @@ async fn shown(state: &State, nodes: Vec<(NodeId, Option<NodeInfo>)>) -> Result<
     let ids = nodes.iter().map(|(id, _)| id.clone()).collect();
     let sessions = state.sessions.on_nodes(ids).await.unwrap_or_default();
     let now_ms = clock::unix_ms();
-    let show = |(at, (id, info)): (usize, (NodeId, Option<NodeInfo>))| Node {
-        state: state.nodes.state(&id, now_ms).map_or("joining", |s| s.as_str()).to_owned(),
-        streams: live.iter().filter(|held| held.from.node == id).map(|_| 1).sum(),
-        sessions: sessions.get(at).copied().unwrap_or_default(),
-        warnings: info.as_ref().map(warnings).unwrap_or_default(),
-        id: id.to_string(),
-        info,
+    let enrolled = state.nodes.enrolments();
+    let show = |(place, (id, info)): (usize, (NodeId, Option<NodeInfo>))| {
+        let enrolment = enrolled.get(&id)?;
+        let until = enrolment.secrets.previous.as_ref().map(|(_, until)| *until);
+        Some(Node {
+            state: state.nodes.state(&id, now_ms).map_or("joining", |s| s.as_str()).to_owned(),
+            streams: live.iter().filter(|held| held.from.node == id).map(|_| 1).sum(),
+            sessions: sessions.get(place).copied().unwrap_or_default(),
+            warnings: info.as_ref().map(warnings).unwrap_or_default(),
+            at: enrolment.at.clone(),
+            public: enrolment.public.clone(),
+            weight: enrolment.weight,
+            zone: enrolment.zone.clone(),
+            limits: enrolment.limits,
+            checks: Vec::new(),
+            enrolled_at: Some(enrolment.created_at),
+            previous_secret_valid_until: until.filter(|until| *until > OffsetDateTime::now_utc()),
+            id: id.to_string(),
+            info,
+        })
     };
-    Ok(nodes.into_iter().enumerate().map(show).collect())
+    // One that was removed this moment is left out.
+    Ok(nodes.into_iter().enumerate().filter_map(show).collect())
 }
 
 fn warnings(info: &NodeInfo) -> Vec<String> {

@@ -1,12 +1,13 @@
 //! Who is enrolled: `NODES_BOOTSTRAP`, the table, and what every control node knows of it.
 
 use super::{
-    helpers::{Control, Test, send, settings, until},
-    media::Node,
+    helpers::{Control, Test, send, settings, signed, until},
+    media::{Node, Scene},
 };
 use control::{app::App, jobs::enrolments};
 use proto::NodeId;
 use reqwest::Method;
+use serde_json::json;
 use time::OffsetDateTime;
 
 const ONE_OTHER: (&str, &str) = ("NODES_BOOTSTRAP", "n1:another-secret");
@@ -85,4 +86,117 @@ async fn a_node_that_is_no_longer_enrolled_is_a_stranger_soon() {
     let app = App::build(settings(&test.database.url, &test.redis.url(), &[])).await.unwrap();
     assert!(app.state().nodes.enrolment(&n("n1")).is_some());
     test.stop().await;
+}
+
+#[actix_web::test]
+async fn an_admin_enrols_changes_rotates_and_removes_a_node() {
+    let test = Test::start().await;
+    let (control, other) = (&test.control, test.another(&[]).await);
+    let admin = control.admin("admin").await;
+    let body = json!({ "id": "m1", "at": { "api": "10.0.0.5:1985", "rtmp": "10.0.0.5:1935" }, "public": ["192.0.2.5"],
+        "weight": 3, "zone": "a", "limits": { "streams": 50 }, "hooks_to": "10.0.0.9:8082" });
+    let ask = || {
+        let request = signed(control.request(Method::POST, "/v1/nodes"), Some(&admin)).header("idempotency-key", "k1");
+        send(request.json(&body))
+    };
+    let made = ask().await.is(201);
+    assert_eq!(made.header("location"), Some("/api/v1/nodes/m1"));
+    let node = &made.body["node"];
+    assert_eq!((&node["state"], &node["weight"], &node["at"]), (&json!("joining"), &json!(3), &body["at"]));
+    assert_eq!((&node["limits"], &node["zone"], &node["public"]), (&body["limits"], &json!("a"), &body["public"]));
+    let secret = made.body["secret"].as_str().unwrap().to_owned();
+    assert_eq!(secret.len(), 32);
+    let conf = made.body["srs_conf"].as_str().unwrap();
+    assert!(conf.contains(&format!("http://10.0.0.9:8082/v1/hooks/heartbeat/m1/{secret};")), "{conf}");
+    let again = ask().await.is(201);
+    assert_eq!((again.header("idempotency-replayed"), &again.body), (Some("true"), &made.body));
+    control.post("/v1/nodes", Some(&admin), body.clone()).await.is_problem(409, "node-exists");
+    assert!(!control.get("/v1/nodes/m1", Some(&admin)).await.is(200).body.to_string().contains(&secret));
+    let known = |control: &Control, secret: &str| {
+        control.state.nodes.enrolment(&n("m1")).is_some_and(|n| n.secrets.accept(secret, OffsetDateTime::now_utc()))
+    };
+    until("the other control-api knows it", async || known(&other, &secret).then_some(())).await;
+
+    let changed = control.patch("/v1/nodes/m1", Some(&admin), json!({ "weight": 9, "zone": "" })).await.is(200).body;
+    assert_eq!((&changed["weight"], changed.get("zone"), &changed["at"]), (&json!(9), None, &body["at"]));
+
+    let rotated = control.post("/v1/nodes/m1:rotate-secret", Some(&admin), json!({})).await.is(200).body;
+    let new = rotated["secret"].as_str().unwrap();
+    assert!(new != secret && known(control, new) && known(control, &secret));
+    until("the other knows the new one", async || (known(&other, new) && known(&other, &secret)).then_some(())).await;
+    let shown = control.get("/v1/nodes/m1", Some(&admin)).await.is(200).body;
+    assert_eq!(shown["previous_secret_valid_until"], rotated["previous_valid_until"]);
+    let at_once = json!({ "overlap_seconds": 0 });
+    let last = control.post("/v1/nodes/m1:rotate-secret", Some(&admin), at_once).await.is(200).body;
+    assert!(!known(control, new) && known(control, last["secret"].as_str().unwrap()));
+
+    control.delete("/v1/nodes/m1", Some(&admin)).await.is(204);
+    control.get("/v1/nodes/m1", Some(&admin)).await.is_problem(404, "node-not-found");
+    control.delete("/v1/nodes/m1", Some(&admin)).await.is_problem(404, "node-not-found");
+    until("the other forgets it", async || other.state.nodes.enrolment(&n("m1")).is_none().then_some(())).await;
+    let log = control.get("/v1/audit?target=node/m1", Some(&admin)).await.is(200).body;
+    let actions: Vec<_> = log["items"].as_array().unwrap().iter().map(|entry| entry["action"].clone()).collect();
+    assert_eq!(
+        actions,
+        ["node.remove", "node.rotate_secret", "node.rotate_secret", "node.update", "node.enrol"],
+        "{log}"
+    );
+    for secret in [&secret, new, last["secret"].as_str().unwrap()] {
+        assert!(!log.to_string().contains(secret), "the audit log holds a secret");
+    }
+    other.stop().await;
+    test.stop().await;
+}
+
+#[actix_web::test]
+async fn what_cannot_be_enrolled_says_which_value_is_at_fault() {
+    let test = Test::start().await;
+    let control = &test.control;
+    let admin = control.admin("admin").await;
+    let post = async |body: serde_json::Value| control.post("/v1/nodes", Some(&admin), body).await;
+    for (field, body) in [
+        ("at.api", json!({ "id": "m1", "at": { "api": "here" } })),
+        ("at.rtc", json!({ "id": "m1", "at": { "api": "h:1", "rtc": "h:0" } })),
+        ("weight", json!({ "id": "m1", "weight": 0 })),
+        ("limits.streams", json!({ "id": "m1", "limits": { "streams": 0 } })),
+        ("public", json!({ "id": "m1", "public": ["http://x"] })),
+        ("hooks_to", json!({ "id": "m1", "hooks_to": "control-api:8081" })),
+    ] {
+        let answer = post(body).await;
+        answer.is_problem(422, "invalid-value");
+        assert_eq!(answer.body["field"], field);
+    }
+    post(json!({ "id": "a.b" })).await.is_problem(400, "bad-request");
+    post(json!({ "id": "m1", "adress": {} })).await.is_problem(400, "bad-request");
+    control.patch("/v1/nodes/n1", Some(&admin), json!({ "weight": 101 })).await.is_problem(422, "invalid-value");
+    control.patch("/v1/nodes/m9", Some(&admin), json!({})).await.is_problem(404, "node-not-found");
+    let long = json!({ "overlap_seconds": 604_801 });
+    control.post("/v1/nodes/n1:rotate-secret", Some(&admin), long).await.is_problem(422, "invalid-value");
+    control.post("/v1/nodes/m9:rotate-secret", Some(&admin), json!({})).await.is_problem(404, "node-not-found");
+    let count = control.get("/v1/nodes", Some(&admin)).await.is(200).body["items"].as_array().unwrap().len();
+    assert_eq!(count, 2, "nothing was enrolled");
+    test.database
+        .run("INSERT INTO nodes (id, secret_hash) SELECT 'x' || i, repeat('0', 64) FROM generate_series(1, 998) i")
+        .await;
+    post(json!({ "id": "m1" })).await.is_problem(409, "too-many-nodes");
+    test.stop().await;
+}
+
+#[actix_web::test]
+async fn a_node_that_carries_something_is_removed_by_force_only() {
+    let scene = Scene::start("public").await;
+    let control = scene.control();
+    let admin = control.admin("admin").await;
+    scene.live("c1").await;
+    assert_eq!(scene.play("rtmp", "v1", "").await, 0);
+    let busy = control.delete("/v1/nodes/n1", Some(&admin)).await;
+    busy.is_problem(409, "node-busy");
+    assert!(busy.body["detail"].as_str().unwrap().contains("1 streams and 2 sessions"), "{busy:?}");
+    assert!(scene.placement().await.is_some());
+    control.delete("/v1/nodes/n1?force=1", Some(&admin)).await.is(204);
+    until("the stream is over", async || scene.placement().await.is_none().then_some(())).await;
+    let open = control.get("/v1/sessions", Some(&scene.owner)).await.is(200).body;
+    assert_eq!(open["items"], json!([]));
+    scene.node.hook_raw(control, "{}".to_owned()).await.is_problem(403, "node-unknown");
+    scene.stop().await;
 }
