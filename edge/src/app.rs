@@ -5,6 +5,7 @@ use crate::{
     config::{AuthMode, Config},
     control::Control,
     front::{Front, Parts},
+    hooks::{Courier, Hooks},
     metrics::Metrics,
     nodes::{self, Nodes},
     registration,
@@ -64,7 +65,8 @@ impl App {
             tracing::warn!("EDGE_AUTH=open: anybody publishes and plays any stream here");
         }
         let listen = config.listen;
-        let parts = Arc::new(parts(config).await?);
+        let (parts, courier) = parts(config).await?;
+        let parts = Arc::new(parts);
         nodes::round(&parts.nodes, &parts.srs, &parts.streams, &parts.metrics).await;
         let front = Front::new(parts.clone());
         let data = web::Data::new(front.clone());
@@ -77,7 +79,7 @@ impl App {
             .bind(listen)
             .with_context(|| format!("cannot listen on {listen}"))?;
         let address = server.addrs().first().copied().context("a bound server has an address")?;
-        let tasks = start(&parts, address).await;
+        let tasks = start(&parts, courier, address).await;
         Ok(Self { server: server.run(), address, parts, front, tasks })
     }
 
@@ -118,7 +120,7 @@ impl App {
     }
 }
 
-async fn parts(config: Config) -> anyhow::Result<Parts> {
+async fn parts(config: Config) -> anyhow::Result<(Parts, Courier)> {
     let edge =
         EdgeId::parse(&format!("edge-{}", kit::random::letters(EDGE_ID_LETTERS))).context("letters make an id")?;
     let metrics = Metrics::new().context("metrics have distinct names")?;
@@ -133,17 +135,21 @@ async fn parts(config: Config) -> anyhow::Result<Parts> {
     let admission =
         Admission::new(config.auth, config.rate_limit, kv.clone(), replica.clone(), control.clone(), metrics.clone());
     let flows = TaskTracker::new();
-    Ok(Parts { config, edge, metrics, kv, replica, nodes, streams, admission, control, srs, flows })
+    let (hooks, courier) =
+        Hooks::new(control.clone(), replica.clone(), streams.clone(), kv.clone(), metrics.clone())?;
+    let parts = Parts { config, edge, metrics, kv, replica, nodes, streams, admission, control, srs, hooks, flows };
+    Ok((parts, courier))
 }
 
 /// Starts the background tasks; returns once the replica was read for the first time, or could not be.
-async fn start(parts: &Arc<Parts>, address: SocketAddr) -> Tasks {
+async fn start(parts: &Arc<Parts>, courier: Courier, address: SocketAddr) -> Tasks {
     let mut tasks = Tasks::default();
     let stop = tasks.token();
     let listener: Arc<dyn feed::Listener> = parts.streams.clone();
     let mut feed = feed::Feed::new(parts.kv.clone(), parts.replica.clone(), listener, parts.metrics.clone());
     feed.first().await;
     tasks.spawn("replica", feed.run(stop.clone()));
+    tasks.spawn("hooks", courier.run(stop.clone()));
     let (nodes, srs, streams) = (parts.nodes.clone(), parts.srs.clone(), parts.streams.clone());
     tasks.spawn("nodes", nodes::run(nodes, srs, streams, parts.metrics.clone(), stop.clone()));
     let (kv, edge, metrics) = (parts.kv.clone(), parts.edge.clone(), parts.metrics.clone());

@@ -7,7 +7,7 @@ pub use upstream::{Upstream, UpstreamError, WEIGHT_MAX};
 use crate::admit::RateLimit;
 use kit::{
     env::{Env, EnvError},
-    net::TrustedProxies,
+    net::{Networks, TrustedProxies},
     telemetry::LogFormat,
 };
 use proto::secret::{ClusterSecret, Keyring};
@@ -39,6 +39,8 @@ pub struct Config {
     pub cors: CorsOrigins,
     /// `TRUSTED_PROXIES`: whose `X-Forwarded-For` is believed; default loopback.
     pub trusted_proxies: TrustedProxies,
+    /// `EDGE_HOOKS_FROM`: where media nodes' hooks may come from; default loopback and private networks.
+    pub hooks_from: Networks,
     /// `EDGE_AUTH`: `token` (default) or `open`.
     pub auth: AuthMode,
     /// `EDGE_RATE_LIMIT`: `{per second}:{burst}` of each kind of request from one address, or `off`; default `50:200`. Publishing
@@ -259,6 +261,7 @@ impl Config {
             base_url: env_mut.read("EDGE_BASE_URL", |text| origin(text).map_err(str::to_owned)),
             cors: env_mut.or("EDGE_CORS_ORIGINS", CorsOrigins::Any),
             trusted_proxies: env_mut.or("TRUSTED_PROXIES", TrustedProxies::default()),
+            hooks_from: env_mut.or("EDGE_HOOKS_FROM", Networks::private()),
             auth: env_mut.or("EDGE_AUTH", AuthMode::Token),
             rate_limit: env_mut.or("EDGE_RATE_LIMIT", RateLimit::default()),
             secret: secret(env_mut),
@@ -298,12 +301,13 @@ mod tests {
             ("EDGE_BASE_URL", "https://a.example/rtc"),
             ("EDGE_SECRET", "hunter2"),
             ("EDGE_AUTH", "hunter2"),
+            ("EDGE_HOOKS_FROM", "hunter2"),
             ("WEBRTC_RELAY", "hunter2"),
             ("EDGE_RTMP_LISTEN", "hunter2"),
             ("CONTROL_API_URL", "hunter2"),
         ])
         .unwrap_err();
-        assert_eq!(error.lines().len(), 8, "{error}");
+        assert_eq!(error.lines().len(), 9, "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 

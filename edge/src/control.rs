@@ -10,6 +10,7 @@ use proto::{
     internal::{
         ReleaseRequest, Reservation, ReserveRequest, RouteAnswer, SessionAnswer, StreamAnswer, VerifyKeyRequest,
     },
+    journal::JournalRequest,
 };
 use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
@@ -30,6 +31,8 @@ const LOOKUP_MAX: Duration = Duration::from_secs(1);
 const LOOKUP_TRY_MAX: Duration = Duration::from_millis(500);
 /// How long a reservation may take: control-api may watch a silent publisher for 2 s before it decides about a takeover.
 const RESERVE_MAX: Duration = Duration::from_millis(2_800);
+/// How long it may take to write a batch of journal entries down.
+const JOURNAL_MAX: Duration = Duration::from_secs(5);
 /// Largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Most control-apis that are tried for one call.
@@ -145,7 +148,25 @@ impl Control {
         answers.into_iter().any(|answer| answer.is_ok_and(|response| !response.status().is_server_error()))
     }
 
-    fn origins(&self) -> Vec<Url> {
+    /// Hands journal entries in; they are written down, or void, when this is `Ok`.
+    ///
+    /// # Errors
+    /// [`ControlError`]: keep them.
+    pub async fn journal(&self, request: &JournalRequest) -> Result<(), ControlError> {
+        match self.call::<_, serde_json::Value>(Method::POST, "/internal/v1/journal", Some(request), JOURNAL_MAX).await? {
+            None => Ok(()),
+            Some(_) => Err(ControlError::Away),
+        }
+    }
+
+    /// One that was asked first did not answer: the next is asked first from now on.
+    pub(crate) fn passed_over(&self) {
+        self.metrics.control_away();
+        self.preferred.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Where they are, the one that answered last first.
+    pub(crate) fn origins(&self) -> Vec<Url> {
         let mut origins = if self.fixed.is_empty() { self.replica.controls() } else { self.fixed.to_vec() };
         if !origins.is_empty() {
             let first = self.preferred.load(Ordering::Relaxed) % origins.len();
@@ -183,10 +204,7 @@ impl Control {
             }
             match ask(request).await {
                 Ok(answer) => return Ok(answer),
-                Err(ControlError::Away) => {
-                    self.metrics.control_away();
-                    self.preferred.fetch_add(1, Ordering::Relaxed);
-                }
+                Err(ControlError::Away) => self.passed_over(),
                 Err(other) => return Err(other),
             }
         }

@@ -9,7 +9,7 @@ mod wire;
 
 pub(crate) use wire::Parts;
 
-use crate::{config::Config, error::ApiError, metrics::Metrics};
+use crate::{config::Config, error::ApiError, hooks::Hooks, metrics::Metrics};
 use proto::{EdgeId, NodeId, SessionId, StreamId, session::Role};
 use std::{net::IpAddr, sync::Arc};
 use tokio::sync::oneshot;
@@ -115,6 +115,11 @@ impl Front {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// Hooks of media nodes.
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.0.hooks
     }
 
     /// Every dependency and whether it can be used; for `/readyz`, answered from memory.

@@ -9,6 +9,7 @@ pub(crate) mod endpoint;
 pub(crate) mod extract;
 pub(crate) mod headers;
 pub(crate) mod health;
+pub(crate) mod hooks;
 pub(crate) mod ice_server;
 pub(crate) mod query;
 pub(crate) mod sessions;

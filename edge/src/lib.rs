@@ -10,6 +10,7 @@ pub mod config;
 pub mod control;
 pub mod error;
 pub mod front;
+pub mod hooks;
 pub mod http;
 pub mod metrics;
 pub mod nodes;

@@ -1,5 +1,8 @@
 //! What the edge counts, as verbs. Labels are closed sets; no stream, token or address is ever one.
 
+pub mod hooks;
+
+use hooks::HookMetrics;
 use prometheus::{
     Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, core::Collector,
@@ -93,6 +96,7 @@ pub struct Metrics {
     redis_up: IntGauge,
     control_away: IntCounter,
     nodes: IntGaugeVec,
+    hooks: HookMetrics,
 }
 
 /// Registers what it makes.
@@ -179,6 +183,7 @@ impl Metrics {
                 Opts::new("keystone_edge_nodes", "Media nodes of SRS_UPSTREAM, by state."),
                 &["state"],
             ))?,
+            hooks: HookMetrics::new(&make)?,
             registry: make.0,
         })
     }
@@ -252,6 +257,12 @@ impl Metrics {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.nodes.with_label_values(&["up"]).set(number(up));
         self.nodes.with_label_values(&["down"]).set(number(all.saturating_sub(up)));
+    }
+
+    /// Those of media nodes' hooks.
+    #[must_use]
+    pub const fn hooks(&self) -> &HookMetrics {
+        &self.hooks
     }
 
     /// Everything in the text format of Prometheus.

@@ -4,7 +4,7 @@
 
 use crate::{
     ApiError,
-    http::{dress::dress, endpoint, health, sessions, srs_form, srs_json, whep, whip},
+    http::{dress::dress, endpoint, health, hooks, sessions, srs_form, srs_json, whep, whip},
 };
 use actix_web::{
     HttpResponse, Resource,
@@ -25,6 +25,9 @@ fn table(config: &mut ServiceConfig) {
     config.service(probe("/healthz").route(web::get().to(health::live)));
     config.service(probe("/readyz").route(web::get().to(health::ready)));
     config.service(probe("/metrics").route(web::get().to(health::metrics)));
+    config.service(node("/v1/hooks/srs/{node}/{secret}").route(web::post().to(hooks::srs)));
+    config.service(node("/v1/hooks/heartbeat/{node}/{secret}").route(web::post().to(hooks::heartbeat)));
+    config.service(node(proto::srs::REGISTER_PATH).route(web::post().to(hooks::register)));
     for prefix in PREFIXES {
         let path = |rest: &str| format!("{prefix}/{rest}");
         let whip = endpoint(&path("whip/{stream}")).route(web::get().to(whip::get)).route(web::head().to(whip::get));
@@ -71,13 +74,18 @@ fn probe(path: &str) -> Resource {
     resource(path).default_service(to(health::refuse))
 }
 
+/// What media nodes call; it answers 404 to everybody else.
+fn node(path: &str) -> Resource {
+    resource(path).default_service(to(hooks::refuse))
+}
+
 async fn nothing_here() -> Result<HttpResponse, ApiError> {
     Err(ApiError::NotFound)
 }
 
 /// The word for a route in metrics and logs: the last fixed part of its pattern, `other` where nothing is mounted.
 pub(crate) fn label(pattern: Option<&str>) -> &'static str {
-    const LABELS: [(&str, &str); 11] = [
+    const LABELS: [(&str, &str); 14] = [
         ("/whip/{stream}", "whip"),
         ("/whep/{stream}", "whep"),
         ("/sessions/{handle}", "session"),
@@ -86,6 +94,9 @@ pub(crate) fn label(pattern: Option<&str>) -> &'static str {
         ("/whip-play", "srs-whip-play"),
         ("/publish", "srs-publish"),
         ("/play", "srs-play"),
+        ("/hooks/srs/{node}/{secret}", "hook"),
+        ("/hooks/heartbeat/{node}/{secret}", "heartbeat"),
+        (proto::srs::REGISTER_PATH, "register"),
         ("/healthz", "healthz"),
         ("/readyz", "readyz"),
         ("/metrics", "metrics"),
@@ -104,6 +115,8 @@ mod tests {
         assert_eq!(label(Some("/rtc/v1/whip/{stream}")), "whip");
         assert_eq!(label(Some("/v1/whip/")), "srs-whip");
         assert_eq!(label(Some("/v1/sessions/{handle}")), "session");
+        assert_eq!(label(Some("/v1/hooks/srs/{node}/{secret}")), "hook");
+        assert_eq!(label(Some("/api/v1/srs/register")), "register");
         assert_eq!(label(Some("/healthz")), "healthz");
         assert_eq!(label(Some("/rtc/v1/whip/secret")), "other");
         assert_eq!(label(None), "other");

@@ -3,31 +3,64 @@
 use ipnet::IpNet;
 use std::{net::IpAddr, str::FromStr};
 
-/// The proxies whose word about the client is taken, `TRUSTED_PROXIES`.
+/// Addresses, as a list of networks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct Networks(Vec<IpNet>);
 
-impl Default for TrustedProxies {
+impl Networks {
     /// Loopback.
-    fn default() -> Self {
-        Self(vec![IpNet::from(IpAddr::from([127, 0, 0, 0])), IpNet::from(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1_u16]))])
-            .with_loopback_net()
-    }
-}
-
-impl TrustedProxies {
-    fn with_loopback_net(mut self) -> Self {
-        if let Some(first) = self.0.first_mut() {
-            *first = IpNet::new_assert(IpAddr::from([127, 0, 0, 0]), 8);
-        }
-        self
+    #[must_use]
+    pub fn loopback() -> Self {
+        Self::of(&[([127, 0, 0, 0], 8)], &[([0, 0, 0, 0, 0, 0, 0, 1], 128)])
     }
 
-    /// Whether `address` is one of them.
+    /// Loopback and the ranges that are routed inside one network only (RFC 1918, RFC 4193).
+    #[must_use]
+    pub fn private() -> Self {
+        let v4 = [([127, 0, 0, 0], 8), ([10, 0, 0, 0], 8), ([172, 16, 0, 0], 12), ([192, 168, 0, 0], 16)];
+        Self::of(&v4, &[([0, 0, 0, 0, 0, 0, 0, 1], 128), ([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7)])
+    }
+
+    fn of(v4: &[([u8; 4], u8)], v6: &[([u16; 8], u8)]) -> Self {
+        let v4 = v4.iter().map(|(ip, bits)| IpNet::new_assert(IpAddr::from(*ip), *bits));
+        Self(v4.chain(v6.iter().map(|(ip, bits)| IpNet::new_assert(IpAddr::from(*ip), *bits))).collect())
+    }
+
+    /// Whether `address` is in one of them; an IPv4 address in IPv6's clothes counts as what it is.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|net| net.contains(&address))
+    }
+}
+
+impl FromStr for Networks {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let nets = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        nets.map(|part| part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)))
+            .collect::<Result<_, _>>()
+            .map(Self)
+            .map_err(|_| "must be a comma list of addresses or networks like 10.0.0.0/8")
+    }
+}
+
+/// The proxies whose word about the client is taken, `TRUSTED_PROXIES`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedProxies(Networks);
+
+impl Default for TrustedProxies {
+    /// Loopback.
+    fn default() -> Self {
+        Self(Networks::loopback())
+    }
+}
+
+impl TrustedProxies {
+    /// Whether `address` is one of them.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(address)
     }
 
     /// The client's address: the last `X-Forwarded-For` entry that no trusted proxy wrote about another trusted proxy.
@@ -60,11 +93,7 @@ fn address_of(text: &str) -> Option<IpAddr> {
 impl FromStr for TrustedProxies {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let nets = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        nets.map(|part| part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from)))
-            .collect::<Result<_, _>>()
-            .map(Self)
-            .map_err(|_| "must be a comma list of addresses or networks like 10.0.0.0/8")
+        text.parse().map(Self)
     }
 }
 
@@ -93,5 +122,17 @@ mod tests {
         assert!(proxies.contains(ip("127.0.0.1")) && proxies.contains(ip("127.9.9.9")));
         assert!(proxies.contains(ip("::1")) && proxies.contains(ip("::ffff:127.0.0.1")));
         assert!(!proxies.contains(ip("128.0.0.1")));
+    }
+
+    #[test]
+    fn private_is_what_no_stranger_can_have() {
+        let private = Networks::private();
+        for inside in ["127.0.0.1", "10.255.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "::1", "fd00::1", "::ffff:10.0.0.1"] {
+            assert!(private.contains(ip(inside)), "{inside}");
+        }
+        for outside in ["11.0.0.1", "172.32.0.1", "192.169.0.1", "203.0.113.5", "2001:db8::1", "::ffff:203.0.113.5"] {
+            assert!(!private.contains(ip(outside)), "{outside}");
+        }
+        assert!("10.0.0.0/40".parse::<Networks>().is_err());
     }
 }

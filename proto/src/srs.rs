@@ -4,3 +4,6 @@ pub mod api;
 pub mod heartbeat;
 pub mod hook;
 pub mod param;
+
+/// Where SRS 8 registers itself: the body of a heartbeat, with its secret as Bearer.
+pub const REGISTER_PATH: &str = "/api/v1/srs/register";

@@ -18,6 +18,8 @@ use std::net::IpAddr;
 
 /// The query parameter that carries a ticket.
 pub const PARAM: &str = "kst";
+/// The query parameter under which the gateway gives the ICE ufrag to SRS.
+pub const UFRAG_PARAM: &str = "ice-ufrag";
 /// Longest ticket text, in characters. SRT's stream id leaves no more (docs/srs.md).
 pub const TICKET_LEN_MAX: usize = 200;
 /// How long a ticket may be used for its first hook, in seconds.
@@ -69,6 +71,17 @@ pub enum TicketError {
     /// Made by another cluster or for another node, run or stream.
     #[error("the ticket is for another place")]
     Mac,
+}
+
+/// Why a verified ticket does not fit the hook it came with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// It admits to the other role.
+    #[error("the ticket is for the other role")]
+    Role,
+    /// The session at SRS was set up with another ICE ufrag than the admitted one.
+    #[error("the ticket is for another ICE session")]
+    Ufrag,
 }
 
 /// The first 8 bytes of the SHA-256 of an ICE ufrag.
@@ -127,6 +140,19 @@ impl Ticket {
             }
         }
         Err(TicketError::Mac)
+    }
+
+    /// Checks a verified ticket against what its hook says of the session: the role it asks for, and the value of [`UFRAG_PARAM`] if there
+    /// is one.
+    ///
+    /// # Errors
+    /// [`Misfit`].
+    pub fn fits(&self, role: Role, ufrag: Option<&str>) -> Result<(), Misfit> {
+        if self.role != role {
+            return Err(Misfit::Role);
+        }
+        let hash = ufrag.map_or([0; UFRAG_HASH_BYTES], ufrag_hash);
+        if hash == self.ufrag_hash { Ok(()) } else { Err(Misfit::Ufrag) }
     }
 
     /// Whether the first hook comes too late.

@@ -8,15 +8,13 @@ use proto::{
         param::Param,
     },
     stream_key::StreamKey,
-    ticket::{self, Ticket, TicketError},
+    ticket::{self, Misfit, Ticket, TicketError},
     token::MediaClaims,
 };
 use std::net::IpAddr;
 
 /// Query values that may hold a stream key or a token, in the order they are looked at.
 const CREDENTIAL_NAMES: [&str; 2] = ["token", "key"];
-/// The name under which the gateway gives the ICE ufrag to SRS.
-const UFRAG_PARAM: &str = "ice-ufrag";
 
 /// Why SRS is told no. Its word goes into logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -189,18 +187,21 @@ impl From<TicketError> for Refusal {
     }
 }
 
+impl From<Misfit> for Refusal {
+    fn from(misfit: Misfit) -> Self {
+        match misfit {
+            Misfit::Role => Self::TicketRole,
+            Misfit::Ufrag => Self::Ufrag,
+        }
+    }
+}
+
 /// Checks what a verified ticket says against the hook it came with. Its time is asked only while no hook has `bound` its session.
 ///
 /// # Errors
 /// Why the ticket does not fit.
 pub fn ticket_fits(ticket: &Ticket, role: Role, param: Param<'_>, now_unix: u64, bound: bool) -> Result<(), Refusal> {
-    if ticket.role != role {
-        return Err(Refusal::TicketRole);
-    }
-    let hash = param.get(UFRAG_PARAM).map_or([0; ticket::UFRAG_HASH_BYTES], ticket::ufrag_hash);
-    if hash != ticket.ufrag_hash {
-        return Err(Refusal::Ufrag);
-    }
+    ticket.fits(role, param.get(ticket::UFRAG_PARAM))?;
     if !bound && ticket.expired(now_unix) {
         return Err(Refusal::TicketExpired);
     }

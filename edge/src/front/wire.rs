@@ -5,6 +5,7 @@ use crate::{
     admit::Admission,
     config::Config,
     control::Control,
+    hooks::Hooks,
     metrics::Metrics,
     nodes::{NodeTable, Nodes},
     replica::Replica,
@@ -29,6 +30,7 @@ pub(crate) struct Parts {
     pub(crate) admission: Admission,
     pub(crate) control: Control,
     pub(crate) srs: SrsClient,
+    pub(crate) hooks: Hooks,
     /// Flows under way; the process waits for them before it ends.
     pub(crate) flows: TaskTracker,
 }

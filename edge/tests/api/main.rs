@@ -8,6 +8,8 @@ mod cors;
 mod endpoints;
 mod health;
 mod helpers;
+mod hooks;
+mod hooks_order;
 mod media;
 mod sessions;
 mod srs_forms;

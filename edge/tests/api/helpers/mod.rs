@@ -1,5 +1,6 @@
 //! One cluster per test: the built edge on a free port, a private Redis, fake media nodes, and control-api's part played by [`truth::Truth`].
 
+pub(crate) mod control;
 pub(crate) mod sdp;
 pub(crate) mod srs;
 pub(crate) mod truth;
@@ -119,6 +120,11 @@ impl World {
         actix_web::rt::spawn(app.run(stop.clone()));
         self.edges.push((port, stop));
         self.edges.len() - 1
+    }
+
+    /// Ends an edge, as SIGTERM does.
+    pub(crate) fn stop(&self, edge: usize) {
+        self.edges[edge].1.cancel();
     }
 
     pub(crate) fn port(&self) -> u16 {
