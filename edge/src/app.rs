@@ -135,8 +135,7 @@ async fn parts(config: Config) -> anyhow::Result<(Parts, Courier)> {
     let admission =
         Admission::new(config.auth, config.rate_limit, kv.clone(), replica.clone(), control.clone(), metrics.clone());
     let flows = TaskTracker::new();
-    let (hooks, courier) =
-        Hooks::new(control.clone(), replica.clone(), streams.clone(), kv.clone(), metrics.clone())?;
+    let (hooks, courier) = Hooks::new(control.clone(), replica.clone(), streams.clone(), kv.clone(), metrics.clone())?;
     let parts = Parts { config, edge, metrics, kv, replica, nodes, streams, admission, control, srs, hooks, flows };
     Ok((parts, courier))
 }

@@ -153,7 +153,10 @@ impl Control {
     /// # Errors
     /// [`ControlError`]: keep them.
     pub async fn journal(&self, request: &JournalRequest) -> Result<(), ControlError> {
-        match self.call::<_, serde_json::Value>(Method::POST, "/internal/v1/journal", Some(request), JOURNAL_MAX).await? {
+        match self
+            .call::<_, serde_json::Value>(Method::POST, "/internal/v1/journal", Some(request), JOURNAL_MAX)
+            .await?
+        {
             None => Ok(()),
             Some(_) => Err(ControlError::Away),
         }

@@ -13,6 +13,7 @@ pub mod journal;
 pub(crate) use courier::Courier;
 pub(crate) use forward::Answer;
 
+use self::core::{Facts, Own};
 use crate::{
     admit::{Limiter, RateLimit},
     control::Control,
@@ -20,7 +21,6 @@ use crate::{
     metrics::{Metrics, hooks::Outcome},
     replica::{Replica, feed::Listener},
 };
-use self::core::{Facts, Own};
 use bound::Bound;
 use bytes::Bytes;
 use forward::{Forward, Outgoing};
@@ -200,7 +200,8 @@ impl Hooks {
             return Err(ApiError::RateLimited { retry_after: 1 });
         };
         // A node that speaks under another's name is for control-api to refuse.
-        let hook: Option<Hook> = serde_json::from_slice(&body).ok().filter(|h: &Hook| h.server_id == shown.node.as_str());
+        let hook: Option<Hook> =
+            serde_json::from_slice(&body).ok().filter(|h: &Hook| h.server_id == shown.node.as_str());
         let kind = hook.as_ref().map_or("unread", |hook| hook.action.as_str());
         let mine = hook.as_ref().filter(|_| body.len() <= core::BODY_BYTES_MAX);
         let digest = shown.digest();
@@ -262,13 +263,14 @@ impl Hooks {
         let secrets = self.0.replica.secrets();
         let known = hook.stream().ok().and_then(|stream| self.0.replica.placements(|all| all.get(&stream).cloned()));
         // `on_close` names no stream: it ends what its client held.
-        let held = core::client(hook).and_then(|client| state.bound.of(&client).map(|held| held.stream.clone()));
+        let from = core::client(hook);
+        let held = from.as_ref().and_then(|from| state.bound.of(from).map(|held| held.stream.clone()));
         let placement = known.or_else(|| self.0.replica.placements(|all| all.get(&held?).cloned()));
         let facts = Facts {
             keyring: secrets.as_ref().map(|secrets| &secrets.keyring),
             placement: placement.as_ref(),
             bound: &state.bound,
-            vouched: state.vouched.contains(digest),
+            vouched: state.vouched.contains(digest) || from.as_ref().is_some_and(|from| state.journal.has(from)),
             now_ms: kit::clock::unix_ms(),
         };
         core::decide(hook, &facts, |session| self.0.replica.closed(session))
@@ -299,7 +301,11 @@ impl Hooks {
         let (client, news) = match own {
             Own::Yes => return yes,
             Own::No(no) => {
-                tracing::info!(action = hook.action.as_str(), reason = no.as_str(), "no control-api answers; a hook was refused here");
+                tracing::info!(
+                    action = hook.action.as_str(),
+                    reason = no.as_str(),
+                    "no control-api answers; a hook was refused here"
+                );
                 return Reply::No(no.code());
             }
             Own::Opens(client, held) => {

@@ -4,6 +4,7 @@
 //! Commands are built by [`Cmd`]'s verbs. Every call is bounded in time; while the server is away calls fail at once.
 
 mod cmd;
+pub mod placed;
 mod redis;
 
 pub use cmd::{Cmd, Reply};

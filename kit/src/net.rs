@@ -127,7 +127,16 @@ mod tests {
     #[test]
     fn private_is_what_no_stranger_can_have() {
         let private = Networks::private();
-        for inside in ["127.0.0.1", "10.255.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "::1", "fd00::1", "::ffff:10.0.0.1"] {
+        for inside in [
+            "127.0.0.1",
+            "10.255.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "::1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+        ] {
             assert!(private.contains(ip(inside)), "{inside}");
         }
         for outside in ["11.0.0.1", "172.32.0.1", "192.169.0.1", "203.0.113.5", "2001:db8::1", "::ffff:203.0.113.5"] {

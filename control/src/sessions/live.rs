@@ -14,7 +14,7 @@ use crate::{
     },
 };
 use kit::{
-    kv::{Cmd, KvError},
+    kv::{Cmd, KvError, placed},
     pg::PgError,
 };
 use proto::{
@@ -27,49 +27,23 @@ use proto::{
 };
 use std::time::Duration;
 
+pub use kit::kv::placed::unplace;
+
 /// How long a placement is kept unless it is renewed, which the reconciliation does every few seconds: a lost deletion heals by itself.
 const PLACEMENT_TTL: Duration = Duration::from_secs(600);
 /// Sessions looked through when a right is withdrawn.
 const SESSIONS_MAX: usize = 100_000;
 
-/// Writes a placement unless a newer one is there.
-const PLACE: &str = "
-local was = redis.call('GET', KEYS[1])
-if was then
-  local ok, it = pcall(cjson.decode, was)
-  if ok and tonumber(it.epoch) > tonumber(ARGV[2]) then return 0 end
-end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
-return 1";
-
-/// Removes a placement unless a newer one is there.
-const UNPLACE: &str = "
-local was = redis.call('GET', KEYS[1])
-if was then
-  local ok, it = pcall(cjson.decode, was)
-  if ok and tonumber(it.epoch) > tonumber(ARGV[1]) then return 0 end
-end
-return redis.call('DEL', KEYS[1])";
-
 /// The command that makes a placement known.
 #[must_use]
 pub fn place(placement: &Placement) -> Cmd {
-    Cmd::eval(PLACE, &keys::placement(&placement.stream))
-        .arg(serde_json::to_vec(placement).unwrap_or_default())
-        .num(placement.epoch)
-        .num(PLACEMENT_TTL.as_millis())
+    placed::place(placement, PLACEMENT_TTL)
 }
 
 /// The command that keeps a placement from running out.
 #[must_use]
 pub fn keep(stream: &StreamId) -> Cmd {
     Cmd::expire(&keys::placement(stream), PLACEMENT_TTL)
-}
-
-/// The command that removes a placement of this epoch or an older one.
-#[must_use]
-pub fn unplace(stream: &StreamId, epoch: u64) -> Cmd {
-    Cmd::eval(UNPLACE, &keys::placement(stream)).num(epoch)
 }
 
 fn skipped<T>(state: &State, what: &'static str, outcome: Result<T, KvError>) -> Option<T> {

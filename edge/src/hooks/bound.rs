@@ -150,7 +150,11 @@ pub(super) mod tests {
         assert_eq!((bound.of(&client("a")), bound.publishers().count()), (None, 0));
         assert_eq!(bound.client(&held(1).session), Some(&client("a")));
         bound.bind(client("a"), held(1));
-        assert_eq!((bound.publishers().count(), bound.order.len()), (1, 1), "an encoder may publish again on its connection");
+        assert_eq!(
+            (bound.publishers().count(), bound.order.len()),
+            (1, 1),
+            "an encoder may publish again on its connection"
+        );
     }
 
     #[test]
@@ -159,7 +163,10 @@ pub(super) mod tests {
         let more = 10;
         let all = u32::try_from(BOUND_MAX).unwrap() + more;
         (0..all).for_each(|n| bound.bind(client(&format!("c{n}")), held(n)));
-        assert_eq!((bound.by_client.len(), bound.by_session.len(), bound.order.len()), (BOUND_MAX, BOUND_MAX, BOUND_MAX));
+        assert_eq!(
+            (bound.by_client.len(), bound.by_session.len(), bound.order.len()),
+            (BOUND_MAX, BOUND_MAX, BOUND_MAX)
+        );
         assert_eq!(bound.client(&held(more - 1).session), None);
         assert!(bound.client(&held(more).session).is_some());
     }

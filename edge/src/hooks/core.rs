@@ -92,7 +92,7 @@ pub struct Facts<'a> {
     pub placement: Option<&'a Placement>,
     /// Who holds what.
     pub bound: &'a Bound,
-    /// A control-api took hooks with this secret from this node before.
+    /// A control-api took hooks with this secret from this node before, or this edge let the client in.
     pub vouched: bool,
     /// Unix milliseconds.
     pub now_ms: u64,

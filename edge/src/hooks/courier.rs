@@ -2,7 +2,7 @@
 
 use super::Hooks;
 use crate::control::ControlError;
-use kit::kv::{Cmd, Kv};
+use kit::kv::{Cmd, Kv, placed};
 use proto::{
     event::{Event, Told},
     fleet::Placement,
@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Between two tries while no control-api takes the journal.
 const AGAIN: Duration = Duration::from_millis(500);
-/// Every so many tries, about 5 s, streams that only the journal knows of are told again: a replica read whole from Redis lacks them.
+/// How long Redis keeps a placement that no control-api knows of, unless it is told again: control-api may find it void.
+const PLACED_FOR: Duration = Duration::from_secs(60);
+/// Every so many tries, about 5 s, streams that only the journal knows of are told again: a Redis that was away or flushed lacks them.
 const TELL_AGAIN_EVERY: u32 = 10;
 /// Streams told again at once at most.
 const TOLD_AGAIN_MAX: usize = 1_000;
@@ -43,7 +45,10 @@ impl Courier {
         stop.run_until_cancelled(self.forever()).await;
         if tokio::time::timeout(LAST_TRY, self.hand_in()).await != Ok(true) {
             let left = self.hooks.state(|state| state.journal.len());
-            tracing::warn!(left, "hooks that no control-api knows of are lost with this edge: the next reconciliation finds what they were about");
+            tracing::warn!(
+                left,
+                "hooks that no control-api knows of are lost with this edge: the next reconciliation finds what they were about"
+            );
         }
     }
 
@@ -72,9 +77,16 @@ impl Courier {
     }
 
     async fn publish(&self, event: Event) {
+        let mut commands = Vec::new();
+        if let Event::StreamLive { placement, .. } = &event {
+            commands.push(placed::place(placement, PLACED_FOR));
+        } else if let Event::StreamEnded { stream, epoch, .. } = &event {
+            commands.push(placed::unplace(stream, *epoch));
+        }
         // Unnumbered: the numbers are those of control-api's news, none of which this stands for.
         let Ok(json) = serde_json::to_vec(&Told { n: 0, event }) else { return };
-        if let Err(error) = self.kv.one(Cmd::publish(keys::EVENTS, json)).await {
+        commands.push(Cmd::publish(keys::EVENTS, json));
+        if let Err(error) = self.kv.run(commands).await {
             tracing::debug!(%error, "other edges did not hear of a stream");
         }
     }

@@ -50,18 +50,14 @@ impl HookMetrics {
                 "Hooks and heartbeats of media nodes that came here, by kind and what became of them.",
                 &["kind", "outcome"],
             )?,
-            journal: make.gauge(
-                "keystone_edge_hook_journal_entries",
-                "Hooks answered here that no control-api knows of yet.",
-            )?,
+            journal: make
+                .gauge("keystone_edge_hook_journal_entries", "Hooks answered here that no control-api knows of yet.")?,
             dropped: make.counter(
                 "keystone_edge_hook_journal_dropped_total",
                 "Journal entries that were lost: too many, or refused by control-api.",
             )?,
-            handed_in: make.counter(
-                "keystone_edge_hook_journal_handed_in_total",
-                "Journal entries that control-api took.",
-            )?,
+            handed_in: make
+                .counter("keystone_edge_hook_journal_handed_in_total", "Journal entries that control-api took.")?,
         })
     }
 

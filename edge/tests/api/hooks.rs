@@ -87,7 +87,11 @@ async fn with_every_control_api_away_only_a_ticket_lets_in() {
         assert_ne!(world.code("on_publish", "c0", param).await, 0, "{param}");
         assert_ne!(world.code("on_play", "c0", param).await, 0, "{param}");
     }
-    assert_ne!(world.code("on_publish", "c0", &format!("?kst={}", ticket(Role::Publish, 9, 1, 0))).await, 0, "too late");
+    assert_ne!(
+        world.code("on_publish", "c0", &format!("?kst={}", ticket(Role::Publish, 9, 1, 0))).await,
+        0,
+        "too late"
+    );
     assert!(!finds_it_live(&world).await);
     assert_eq!(world.code("on_publish", "c1", &of(Role::Publish, 1)).await, 0);
     assert!(finds_it_live(&world).await, "the edge's replica was told");
@@ -106,7 +110,8 @@ async fn with_every_control_api_away_only_a_ticket_lets_in() {
     until("the journal is handed in", || async { two.journal().len() == 3 }).await;
     let told = |action: &str, client: &str| (action.to_owned(), client.to_owned());
     assert_eq!(two.journal(), [told("on_publish", "c1"), told("on_play", "v1"), told("on_unpublish", "c1")]);
-    until("the journal is empty", || async { world.metric("keystone_edge_hook_journal_entries").await == Some(0) }).await;
+    until("the journal is empty", || async { world.metric("keystone_edge_hook_journal_entries").await == Some(0) })
+        .await;
     assert_eq!(world.metric("keystone_edge_hook_journal_handed_in_total").await, Some(3));
 }
 

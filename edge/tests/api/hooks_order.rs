@@ -87,7 +87,7 @@ async fn what_a_control_api_took_is_remembered_for_when_it_is_gone() {
     assert_ne!(world.code("on_publish", "c2", &publish(1)).await, 0, "that ticket is c1's");
     assert_eq!(world.code("on_unpublish", "direct", "").await, 0);
     assert_eq!(entries(&world).await, 1, "its node has shown a secret that control-api took");
-    let forged = super::helpers::control::body("on_unpublish", "direct", "");
+    let forged = super::helpers::control::body("on_unpublish", "other", "");
     assert_eq!(world.post_hook("/v1/hooks/srs/n0/anothersecret", &forged).await.0, 200);
     assert_eq!(entries(&world).await, 1, "and nobody vouches for this one");
 }

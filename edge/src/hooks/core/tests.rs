@@ -132,8 +132,14 @@ fn only_tickets_for_this_very_place_and_time_open_anything() {
     assert_eq!(case.decide(&hook("on_publish", "a", &play)), Own::No(No::Misfit));
     assert_eq!(case.decide(&hook("on_play", "a", &publish)), Own::No(No::Misfit));
     assert_eq!(case.decide(&hook("on_publish", "a", "AAAA")), Own::No(No::Ticket));
-    assert_eq!(case.decide(&hook_at("n2", "on_publish", "a", &format!("kst={publish}&ice-ufrag=uf"))), Own::No(No::Ticket));
-    assert_eq!(case.decide(&hook_at("n1", "on_publish", "a", &format!("kst={publish}&ice-ufrag=other"))), Own::No(No::Misfit));
+    assert_eq!(
+        case.decide(&hook_at("n2", "on_publish", "a", &format!("kst={publish}&ice-ufrag=uf"))),
+        Own::No(No::Ticket)
+    );
+    assert_eq!(
+        case.decide(&hook_at("n1", "on_publish", "a", &format!("kst={publish}&ice-ufrag=other"))),
+        Own::No(No::Misfit)
+    );
     assert_eq!(case.decide(&hook_at("n.1", "on_publish", "a", "")), Own::No(No::Malformed));
     let ended = case.ticket(Role::Play, 66);
     assert_eq!(case.decide(&hook("on_play", "a", &ended)), Own::No(No::Replayed), "a session that was ended");
