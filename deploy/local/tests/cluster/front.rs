@@ -55,8 +55,11 @@ async fn hooks_and_internals_are_closed(up: &Up) {
         let reached = body.contains("\"code\":0") || status.contains(" 401 ") || status.contains(" 200 ");
         assert!(!reached, "{path}: {status}: {body}");
     }
-    let (status, body) = raw(up, "POST", &format!("/api/{hook}")).await;
-    assert_eq!((status.as_str(), body.as_str()), ("HTTP/1.1 404 Not Found", ""));
+    // Neither control-api's nor the edges'.
+    for path in [format!("/api/{hook}"), format!("/{hook}"), format!("/rtc/{hook}"), "/api/api/v1/srs/register".to_owned()] {
+        let (status, body) = raw(up, "POST", &path).await;
+        assert_eq!((status.as_str(), body.as_str()), ("HTTP/1.1 404 Not Found", ""), "{path}");
+    }
 }
 
 async fn any_edge_answers(up: &Up) {
