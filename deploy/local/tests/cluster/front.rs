@@ -56,7 +56,9 @@ async fn hooks_and_internals_are_closed(up: &Up) {
         assert!(!reached, "{path}: {status}: {body}");
     }
     // Neither control-api's nor the edges'.
-    for path in [format!("/api/{hook}"), format!("/{hook}"), format!("/rtc/{hook}"), "/api/api/v1/srs/register".to_owned()] {
+    for path in
+        [format!("/api/{hook}"), format!("/{hook}"), format!("/rtc/{hook}"), "/api/api/v1/srs/register".to_owned()]
+    {
         let (status, body) = raw(up, "POST", &path).await;
         assert_eq!((status.as_str(), body.as_str()), ("HTTP/1.1 404 Not Found", ""), "{path}");
     }
