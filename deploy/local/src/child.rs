@@ -103,6 +103,8 @@ pub(crate) enum Order {
     Stop,
     /// Be killed.
     Kill,
+    /// Be sent a signal and go on.
+    Signal(Signal),
 }
 
 /// A running child as its supervisor sees it.
@@ -177,23 +179,28 @@ async fn tend(
     tell: watch::Sender<Option<ExitStatus>>,
     deaths: mpsc::Sender<Death>,
 ) {
-    let order = tokio::select! {
-        biased;
-        status = child.wait() => {
-            let status = status.unwrap_or_default();
-            tell.send_replace(Some(status));
-            // Full or closed: nobody is looking any more.
-            drop(deaths.try_send(Death { name: spec.name, status, log: spec.log }));
-            return;
+    let deadline = loop {
+        tokio::select! {
+            biased;
+            status = child.wait() => {
+                let status = status.unwrap_or_default();
+                tell.send_replace(Some(status));
+                // Full or closed: nobody is looking any more.
+                drop(deaths.try_send(Death { name: spec.name, status, log: spec.log }));
+                return;
+            }
+            // A supervisor that was dropped wants its children gone.
+            order = inbox.recv() => match order.unwrap_or(Order::Stop) {
+                Order::Signal(number) => signal(&child, number),
+                Order::Kill => break Duration::ZERO,
+                Order::Stop => {
+                    signal(&child, spec.stop);
+                    break spec.stop_within;
+                }
+            },
         }
-        // A supervisor that was dropped wants its children gone.
-        order = inbox.recv() => order.unwrap_or(Order::Stop),
     };
-    let mut deadline = spec.stop_within;
-    match order {
-        Order::Stop => signal(&child, spec.stop),
-        Order::Kill => deadline = Duration::ZERO,
-    }
+    let mut deadline = deadline;
     let status = loop {
         tokio::select! {
             biased;

@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::{
+    chaos::Kind,
     config::Media,
     plan::{Options, PortBase, Scope},
     ports::Shape,
@@ -41,6 +42,9 @@ pub enum Command {
     Route(Route),
     /// End a session.
     Kick(Kick),
+    /// Break a whole cluster in every way that is promised to be survived, and print what it cost (`make chaos`).
+    #[command(hide = true)]
+    Chaos(Chaos),
     /// Start a private PostgreSQL for tests, run a command with `TEST_DATABASE_URL` set, and count the tests it ran.
     TestStores(TestStores),
 }
@@ -243,6 +247,44 @@ pub struct Kick {
     pub session: String,
 }
 
+/// `keystone chaos`.
+#[derive(Debug, Clone, Args)]
+pub struct Chaos {
+    /// control-api processes.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub control: u16,
+    /// edge-gateway processes.
+    #[arg(long, value_name = "M", default_value_t = 3)]
+    pub edge: u16,
+    /// Media nodes.
+    #[arg(long, value_name = "K", default_value_t = 4)]
+    pub nodes: u16,
+    /// Publishers, each of a stream of its own.
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub publishers: u16,
+    /// Viewers, shared out among the streams.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub viewers: u16,
+    /// Which media nodes; `KEYSTONE_MEDIA` when absent.
+    #[arg(long, value_name = "KIND")]
+    pub media: Option<Media>,
+    /// Only these faults, in this order.
+    #[arg(long, value_name = "FAULT", value_delimiter = ',')]
+    pub only: Vec<Kind>,
+    /// How often each is done.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub runs: u16,
+    /// How long Redis is stopped.
+    #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "60s")]
+    pub redis_away: Duration,
+    /// Write the table as Markdown here.
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// Keep the cluster's folder, with all logs.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
 /// What every cluster takes.
 #[derive(Debug, Clone, Args)]
 pub struct ClusterArgs {
@@ -282,6 +324,7 @@ impl ClusterArgs {
             data: self.data.clone().unwrap_or(defaults.data),
             scope,
             web_root: defaults.web_root,
+            rate_limits: defaults.rate_limits,
         }
     }
 }

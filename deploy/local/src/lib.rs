@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod caddy;
+pub mod chaos;
 pub mod child;
 pub mod cli;
 pub mod cluster;

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use keystone::{
+    chaos,
     cli::{Cli, Command},
     config::Config,
     demo, operator, run_devnode, say, test_stores, up,
@@ -28,6 +29,7 @@ async fn main() -> ExitCode {
         Command::Nodes(args) => operator::nodes(args, config).await,
         Command::Route(args) => operator::route(args, config).await,
         Command::Kick(args) => operator::kick(args, config).await,
+        Command::Chaos(args) => Box::pin(chaos::command(args, config)).await,
         Command::TestStores(args) => test_stores::run(args, config).await,
     };
     result.unwrap_or_else(|error| {

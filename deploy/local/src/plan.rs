@@ -61,6 +61,8 @@ pub struct Options {
     pub web_root: PathBuf,
     /// How much of it.
     pub scope: Scope,
+    /// Whether edges limit requests by address; a harness whose crowd comes from one address goes without.
+    pub rate_limits: bool,
 }
 
 impl Options {
@@ -75,6 +77,7 @@ impl Options {
             data: root.join(".keystone"),
             web_root: root.join("web/dist"),
             scope: Scope::All,
+            rate_limits: true,
         }
     }
 }
@@ -234,6 +237,7 @@ impl Plan {
             redis: &self.redis,
             secrets: &self.secrets,
             nodes: &self.nodes,
+            rate_limits: self.options.rate_limits,
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Settings<'a> {
     pub secrets: &'a Secrets,
     /// Media nodes.
     pub nodes: &'a [Node],
+    /// Whether edges limit requests by address.
+    pub rate_limits: bool,
 }
 
 /// Name and value of one variable.
@@ -84,6 +86,9 @@ impl Settings<'_> {
             ("SRS_UPSTREAM", self.nodes.iter().map(Node::upstream).collect::<Vec<_>>().join(",")),
             ("EDGE_BASE_URL", origin.to_owned()),
         ]);
+        if !self.rate_limits {
+            vars.push(("EDGE_RATE_LIMIT", "off".to_owned()));
+        }
         vars
     }
 

@@ -99,6 +99,17 @@ impl Supervisor {
         Ok(end(child, Order::Kill).await)
     }
 
+    /// Sends a signal that does not end it, such as `STOP` and `CONT`, to one child; a dead one hears nothing.
+    ///
+    /// # Errors
+    /// [`ChildError::Unknown`].
+    pub fn signal(&mut self, name: &str, signal: rustix::process::Signal) -> Result<(), ChildError> {
+        let child = self.find(name)?;
+        // Full: four orders wait already; closed: it is gone.
+        child.orders.try_send(Order::Signal(signal)).ok();
+        Ok(())
+    }
+
     /// Ends one child as its [`Spec`] says and waits until it is gone.
     ///
     /// # Errors

@@ -137,6 +137,7 @@ impl Session {
     }
 
     fn packet(&mut self, data: &[u8], source: SocketAddr) -> Result<(), RtcError> {
+        self.stats.send_modify(|stats| stats.datagrams += 1);
         let Ok(contents) = data.try_into() else { return Ok(()) };
         let receive = Receive { proto: Protocol::Udp, source, destination: self.local, contents };
         let input = Input::Receive(Instant::now(), receive);

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::h264::AccessUnits;
 use super::ogg::OggPackets;
 use super::signal::MediaError;
+use super::still::Still;
 
 /// Frames in flight between the pipes and the session: 1 s of video and audio. A slow session holds the pipes up.
 const QUEUE_FRAMES: usize = 80;
@@ -34,6 +35,8 @@ const VIDEO_HZ: u64 = 90_000;
 pub enum Source {
     /// `ffmpeg` draws and encodes it live.
     TestPicture(TestPicture),
+    /// One keyframe over and over, without sound.
+    Still(Still),
 }
 
 impl Default for Source {
@@ -98,7 +101,13 @@ impl Drop for Running {
 impl Source {
     /// Starts the children.
     pub(crate) async fn start(&self) -> Result<Running, MediaError> {
-        let Self::TestPicture(picture) = self;
+        let picture = match self {
+            Self::TestPicture(picture) => picture,
+            Self::Still(still) => {
+                let (tx, frames) = mpsc::channel(QUEUE_FRAMES);
+                return Ok(Running { frames, tasks: vec![tokio::spawn(still.clone().send(tx))] });
+            }
+        };
         let filter = picture.filter(fonts().await?);
         let (tx, frames) = mpsc::channel(QUEUE_FRAMES);
         let fps = u64::from(picture.fps.clamp(1, 60));
@@ -311,7 +320,7 @@ fn ffmpeg(args: &[String]) -> Result<Child, MediaError> {
         .map_err(|error| missing(&error))
 }
 
-fn missing(error: &std::io::Error) -> MediaError {
+pub(crate) fn missing(error: &std::io::Error) -> MediaError {
     MediaError::Source(format!("ffmpeg cannot be started ({error}): `make setup` installs it"))
 }
 

@@ -49,6 +49,8 @@ pub struct Stats {
     pub frames_audio: u64,
     /// Video frames a viewer got that did not parse; 0 at a publisher.
     pub frames_bad: u64,
+    /// Datagrams that arrived, of any kind: also a publisher hears from its node each second.
+    pub datagrams: u64,
     /// Times the viewer's RTP was not contiguous; 0 at a publisher.
     pub gaps: u64,
     /// Payload bytes of all counted frames, without RTP, SRTP and UDP headers.

@@ -1,0 +1,308 @@
+//! One scenario: settle, break something, look, mend it, look again.
+
+use super::{
+    audience::{Audience, Keyed, Probe},
+    eyes::{Eyes, Watch},
+    row::{Kind, Row},
+    tally::{At, Try, losses, longest_without},
+};
+use crate::{child::ChildError, cluster::Cluster, say};
+use rustix::process::Signal;
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// Longest wait for quiet before a fault.
+const QUIET_WITHIN: Duration = Duration::from_secs(25);
+/// Longest wait for something to be known.
+const KNOWN_WITHIN: Duration = Duration::from_secs(20);
+/// Longest wait for media and tables after a fault; more than every promise, to tell late from never.
+const MENDED_WITHIN: Duration = Duration::from_secs(40);
+/// What a fault without an end of its own is looked at for at least.
+const LOOK_AT_LEAST: Duration = Duration::from_secs(6);
+/// How long a cut-off control-api is cut off: longer than it takes the others to give it up.
+const CUT: Duration = Duration::from_secs(15);
+/// Deadline of the drain.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Longest wait for a media node that was started again.
+const BACK_WITHIN: Duration = Duration::from_secs(40);
+
+/// Where scenarios are played.
+pub(crate) struct Stage<'a> {
+    pub(crate) cluster: &'a mut Cluster,
+    pub(crate) eyes: Eyes,
+    pub(crate) audience: &'a Audience,
+    /// Streams that new publishers use.
+    pub(crate) spare: Vec<Keyed>,
+    pub(crate) redis_away: Duration,
+}
+
+/// What a fault needs to be undone, and what it touches.
+struct Fault {
+    kind: Kind,
+    /// The child.
+    name: String,
+    /// The media node whose sessions cannot live.
+    node: Option<String>,
+    /// Who does not answer while it lasts.
+    silent: BTreeSet<String>,
+}
+
+/// What was seen while it lasted.
+#[derive(Default)]
+struct During {
+    detect: Option<Duration>,
+    lasted: Duration,
+}
+
+impl Stage<'_> {
+    /// Plays one; what cannot be done is a row that says so.
+    pub(crate) async fn play(&mut self, kind: Kind) -> Row {
+        let flowing = self.audience.settled(QUIET_WITHIN).await;
+        if flowing < self.audience.size() {
+            say::note(&format!("chaos: {} of {} clients have media before {}", flowing, self.audience.size(), kind.title()));
+        }
+        if self.eyes.until(QUIET_WITHIN, async |eyes| eyes.unequal().await.is_none()).await.is_none() {
+            let why = self.eyes.unequal().await.unwrap_or_default();
+            say::note(&format!("chaos: tables are not equal before {}: {why}", kind.title()));
+        }
+        let placements = self.eyes.placements().await;
+        let fault = self.fault(kind, &placements).await;
+        let target = match kind {
+            Kind::Redis => format!("{} s", self.redis_away.as_secs()),
+            Kind::Partition => format!("{} for {} s", fault.name, CUT.as_secs()),
+            Kind::Drain => format!("{} in {} s", fault.name, DRAIN.as_secs()),
+            Kind::Node | Kind::Prober | Kind::Postgres | Kind::Edge => fault.name.clone(),
+        };
+        say::note(&format!("chaos: {} ({target})", kind.title()));
+        let row = self.broken(&fault, &placements).await;
+        let row = row.map_or_else(|why| Row::failed(kind, target.clone(), why), |row| Row { target: target.clone(), ..row });
+        if let Err(why) = self.mend(&fault).await {
+            say::note(&format!("chaos: after {}: {why}", kind.title()));
+        }
+        row
+    }
+
+    async fn fault(&self, kind: Kind, placements: &BTreeMap<String, String>) -> Fault {
+        let mut loads: BTreeMap<&str, usize> = BTreeMap::new();
+        placements.values().for_each(|node| *loads.entry(node).or_default() += 1);
+        let busiest = loads.into_iter().max_by_key(|(_, load)| *load).map_or("node-0", |(node, _)| node).to_owned();
+        let one = |name: &str, node: Option<String>| Fault {
+            kind,
+            name: name.to_owned(),
+            node,
+            silent: BTreeSet::from([name.to_owned()]),
+        };
+        match kind {
+            Kind::Node => one(&busiest, Some(busiest.clone())),
+            Kind::Drain => Fault { silent: BTreeSet::new(), ..one(&busiest, Some(busiest.clone())) },
+            Kind::Prober => one(&self.prober(&busiest).await, None),
+            Kind::Redis => one("redis", None),
+            Kind::Postgres => one("postgres", None),
+            Kind::Edge => one(&format!("edge-{}", self.cluster.plan().options.shape.edges - 1), None),
+            Kind::Partition => one(&format!("control-{}", self.cluster.plan().options.shape.controls - 1), None),
+        }
+    }
+
+    /// The child that probes `node`: control-api names it by its own id, its address tells which child that is.
+    async fn prober(&self, node: &str) -> String {
+        let first = "control-0".to_owned();
+        let Some(control) = self.eyes.controls.first() else { return first };
+        let shown = control.get(&format!("/v1/nodes/{node}")).await.unwrap_or_default();
+        let listed = control.get("/v1/controls").await.unwrap_or_default();
+        let Some(id) = shown["prober"].as_str() else { return first };
+        let all = listed["items"].as_array().into_iter().flatten();
+        let url = all.filter(|info| info["id"] == id).find_map(|info| info["url"].as_str()).unwrap_or_default();
+        let port = |url: &str| url.trim_end_matches('/').rsplit(':').next().map(str::to_owned);
+        let found = self.eyes.controls.iter().find(|control| port(&control.base) == port(url));
+        found.map_or(first, |control| control.name.clone())
+    }
+
+    /// Breaks it and looks on until all is well again or the waiting ends.
+    async fn broken(&mut self, fault: &Fault, placements: &BTreeMap<String, String>) -> Result<Row, String> {
+        let on_it = placements.iter().filter(|(_, node)| Some(*node) == fault.node.as_ref());
+        let touched: BTreeSet<String> = on_it.map(|(stream, _)| stream.clone()).collect();
+        let had_to = self.audience.of_streams(&touched);
+        let began = self.audience.scene.began;
+        let watch = Watch::start(&self.eyes);
+        let publish = Probe::start(&self.audience.scene, self.spare_streams());
+        let view = Probe::start(&self.audience.scene, self.untouched(&touched));
+        // The probes' first tries are over before the fault.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let from: At = began.elapsed();
+        let during = self.act(fault).await?;
+        let living = self.eyes.without(&self.gone(fault));
+        let mended: At = began.elapsed();
+        let equal = self.wait_mended(&living).await;
+        let rest = LOOK_AT_LEAST.saturating_sub(began.elapsed().saturating_sub(from));
+        tokio::time::sleep(rest).await;
+        let until: At = began.elapsed();
+        let (published, viewed) = (publish.end(), view.end());
+        let mut answers: BTreeMap<u16, usize> = BTreeMap::new();
+        for (one, status) in published.iter().chain(&viewed) {
+            if one.done >= from {
+                *answers.entry(*status).or_default() += 1;
+            }
+        }
+        let tries = |all: Vec<(Try, u16)>| all.into_iter().map(|(one, _)| one).collect::<Vec<_>>();
+        // What ends by itself is mended when it ended; a dead node or process when it died.
+        let since = match fault.kind {
+            Kind::Redis | Kind::Postgres | Kind::Partition | Kind::Drain => mended,
+            Kind::Node | Kind::Prober | Kind::Edge => from,
+        };
+        Ok(Row {
+            failed: None,
+            losses: losses(&self.audience.events(), from, &had_to),
+            detect: during.detect,
+            publish: longest_without(&tries(published), from, until),
+            watch: longest_without(&tries(viewed), from, until),
+            lasted: during.lasted,
+            equal: equal.map(|at| at.saturating_sub(since)),
+            doubles: watch.end(),
+            answers,
+            ..Row::failed(fault.kind, String::new(), String::new())
+        })
+    }
+
+    /// When media flows to everybody and all tables are equal; or what is missing.
+    async fn wait_mended(&self, living: &Eyes) -> Result<At, String> {
+        let began = self.audience.scene.began;
+        let all = self.audience.size();
+        // A table that is compared before clients noticed that they lost their session would be equal too early.
+        self.audience.settled(MENDED_WITHIN).await;
+        let equal = living.until(MENDED_WITHIN, async |eyes| eyes.unequal().await.is_none()).await;
+        match equal {
+            Some(_) => Ok(began.elapsed()),
+            None => Err(format!(
+                "{}; {} of {all} clients have media",
+                living.unequal().await.unwrap_or_default(),
+                self.audience.flowing()
+            )),
+        }
+    }
+
+    fn spare_streams(&self) -> Vec<(proto::ids::StreamId, Option<String>)> {
+        self.spare.iter().map(|keyed| (keyed.stream.clone(), Some(keyed.key.clone()))).collect()
+    }
+
+    fn untouched(&self, touched: &BTreeSet<String>) -> Vec<(proto::ids::StreamId, Option<String>)> {
+        let publishers = (0..self.audience.size()).filter(|client| self.audience.is_publisher(*client));
+        let streams = publishers.filter_map(|client| self.audience.stream_of(client));
+        streams.filter(|stream| !touched.contains(stream.as_str())).map(|stream| (stream.clone(), None)).collect()
+    }
+
+    /// Who is not there any more when the fault is over.
+    fn gone(&self, fault: &Fault) -> BTreeSet<String> {
+        match fault.kind {
+            Kind::Node | Kind::Prober | Kind::Edge => fault.silent.clone(),
+            Kind::Redis | Kind::Postgres | Kind::Partition | Kind::Drain => BTreeSet::new(),
+        }
+    }
+
+    async fn act(&mut self, fault: &Fault) -> Result<During, String> {
+        let living = self.eyes.without(&fault.silent);
+        let name = fault.name.as_str();
+        let fail = |error: ChildError| error.to_string();
+        let (controls, edges) = {
+            let shape = self.cluster.plan().options.shape;
+            (usize::from(shape.controls), usize::from(shape.edges))
+        };
+        match fault.kind {
+            Kind::Node => {
+                self.cluster.children().kill(name).await.map_err(fail)?;
+                let down = async |eyes: &Eyes| eyes.all_say(name, |node| node["state"] == "down").await;
+                Ok(During { detect: living.until(KNOWN_WITHIN, down).await, ..During::default() })
+            }
+            Kind::Prober => {
+                self.cluster.children().kill(name).await.map_err(fail)?;
+                let detect = fewer(&living, "/v1/controls", controls).await;
+                Ok(During { detect, ..During::default() })
+            }
+            Kind::Edge => {
+                self.cluster.children().kill(name).await.map_err(fail)?;
+                let detect = fewer(&living, "/v1/edges", edges).await;
+                Ok(During { detect, ..During::default() })
+            }
+            Kind::Redis => {
+                self.cluster.children().stop_one(name).await.map_err(fail)?;
+                let detect = unready(&living).await;
+                let away = self.redis_away;
+                tokio::time::sleep(away.saturating_sub(detect.unwrap_or_default())).await;
+                self.cluster.children().start_again(name).await.map_err(fail)?;
+                Ok(During { detect, lasted: away })
+            }
+            Kind::Postgres => {
+                self.cluster.children().stop_one(name).await.map_err(fail)?;
+                self.cluster.children().start_again(name).await.map_err(fail)?;
+                Ok(During::default())
+            }
+            Kind::Partition => {
+                self.cluster.children().signal(name, Signal::STOP).map_err(fail)?;
+                let detect = fewer(&living, "/v1/controls", controls).await;
+                tokio::time::sleep(CUT.saturating_sub(detect.unwrap_or_default())).await;
+                self.cluster.children().signal(name, Signal::CONT).map_err(fail)?;
+                Ok(During { detect, lasted: CUT })
+            }
+            Kind::Drain => self.drain(name).await,
+        }
+    }
+
+    async fn drain(&self, node: &str) -> Result<During, String> {
+        let control = self.eyes.controls.first().ok_or("there is no control-api")?;
+        let body = json!({"deadline_seconds": DRAIN.as_secs()});
+        control.post(&format!("/v1/nodes/{node}:drain"), &body).await.map_err(|error| error.to_string())?;
+        let draining = async |eyes: &Eyes| eyes.all_say(node, |node| node["draining"] == true).await;
+        let detect = self.eyes.until(KNOWN_WITHIN, draining).await;
+        tokio::time::sleep(DRAIN.saturating_sub(detect.unwrap_or_default())).await;
+        Ok(During { detect, lasted: DRAIN })
+    }
+
+    /// Puts things back for the next scenario.
+    async fn mend(&mut self, fault: &Fault) -> Result<(), String> {
+        let name = fault.name.as_str();
+        match fault.kind {
+            Kind::Redis | Kind::Postgres => Ok(()),
+            Kind::Partition => {
+                self.cluster.children().signal(name, Signal::CONT).map_err(|error| error.to_string())
+            }
+            Kind::Node | Kind::Prober | Kind::Edge => {
+                self.cluster.children().start_again(name).await.map_err(|error| error.to_string())?;
+                let Some(node) = &fault.node else { return Ok(()) };
+                self.until_up(node).await
+            }
+            Kind::Drain => {
+                let control = self.eyes.controls.first().ok_or("there is no control-api")?;
+                let undone = control.post(&format!("/v1/nodes/{name}:undrain"), &json!({})).await;
+                undone.map(|_| ()).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    async fn until_up(&self, node: &str) -> Result<(), String> {
+        let up = async |eyes: &Eyes| eyes.all_say(node, |node| node["state"] == "up").await;
+        match self.eyes.until(BACK_WITHIN, up).await {
+            Some(took) => {
+                say::note(&format!("chaos: {node} is up again {} after its start", super::row::seconds(took)));
+                Ok(())
+            }
+            None => Err(format!("{node} was started again and is not up within {BACK_WITHIN:?}")),
+        }
+    }
+}
+
+/// Until all that live list one process less than `all`.
+async fn fewer(living: &Eyes, list: &str, all: usize) -> Option<Duration> {
+    let less = async |eyes: &Eyes| eyes.counted(list).await.iter().all(|count| count.is_some_and(|count| count < all));
+    living.until(KNOWN_WITHIN, less).await
+}
+
+/// Until one says that it is not ready.
+async fn unready(living: &Eyes) -> Option<Duration> {
+    let not = async |eyes: &Eyes| {
+        let asks = eyes.controls.iter().map(async |control| control.ready().await);
+        !futures_util::future::join_all(asks).await.into_iter().all(|ready| ready)
+    };
+    living.until(KNOWN_WITHIN, not).await
+}
