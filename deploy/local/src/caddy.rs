@@ -28,6 +28,8 @@ pub struct Caddy {
     pub dir: PathBuf,
     /// Where it listens.
     pub port: u16,
+    /// Where media nodes send hooks and heartbeats, on loopback.
+    pub hook_port: u16,
     /// The address that `up --host` named; Caddy listens there and on loopback.
     pub host: IpAddr,
     /// Ports of the control-api processes on loopback.
@@ -72,6 +74,8 @@ impl Caddy {
             TEMPLATE,
             &[
                 ("PORT", self.port.to_string()),
+                ("HOOK_PORT", self.hook_port.to_string()),
+                ("HOOK_TAKERS", upstreams(&self.controls)),
                 ("BIND", bind),
                 ("CONTROLS", upstreams(&self.controls)),
                 ("EDGES", upstreams(&self.edges)),
@@ -120,6 +124,7 @@ mod tests {
             program: "caddy".into(),
             dir: "/d".into(),
             port: 8880,
+            hook_port: 8881,
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             controls: vec![8081, 8181],
             edges: vec![8082, 8182],
@@ -137,6 +142,8 @@ mod tests {
         assert!(text.contains("root * \"/a b/web/dist\""));
         assert!(text.contains("/api/v1/hooks/*") && text.contains("/api/internal/*"));
         assert!(text.contains("bind 127.0.0.1\n"));
+        let (_, hooks) = text.split_once("http://:8881 {\n\tbind 127.0.0.1\n").expect("hooks have an address on loopback");
+        assert!(hooks.contains("reverse_proxy 127.0.0.1:8081 127.0.0.1:8181 {"), "{hooks}");
     }
 
     #[test]

@@ -198,9 +198,9 @@ pub enum NodesCommand {
 pub struct AddNode {
     /// Its id, the `server_id` of its configuration.
     pub node: String,
-    /// Its HTTP API.
+    /// Its HTTP API; without it, its heartbeat says where it is.
     #[arg(long, value_name = "HOST:PORT")]
-    pub api: String,
+    pub api: Option<String>,
     /// Its HTTP server: HLS and HTTP-FLV.
     #[arg(long, value_name = "HOST:PORT")]
     pub http: Option<String>,
@@ -213,6 +213,9 @@ pub struct AddNode {
     /// WebRTC.
     #[arg(long, value_name = "HOST:PORT")]
     pub rtc: Option<String>,
+    /// Where it sends hooks and heartbeats, a numeric address; the answering control-api's own when absent.
+    #[arg(long, value_name = "IP:PORT")]
+    pub hooks_to: Option<String>,
     /// Its share of the streams beside the others'.
     #[arg(long, value_name = "N")]
     pub weight: Option<u8>,

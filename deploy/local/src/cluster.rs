@@ -132,9 +132,9 @@ async fn bring_up(plan: &Plan, supervisor: &mut Supervisor) -> Result<(), Cluste
     let shape = plan.options.shape;
     supervisor.start((0..shape.controls).map(|i| programs.control_spec(&settings, i)).collect()).await?;
     let edges = (0..shape.edges).map(|i| programs.edge_spec(&settings, i));
-    supervisor.start(nodes.chain(edges).collect()).await?;
     caddy.prepare()?;
-    supervisor.start(vec![caddy.spec()]).await?;
+    // Together: the first heartbeats of the nodes go through Caddy.
+    supervisor.start(nodes.chain(edges).chain([caddy.spec()]).collect()).await?;
     nodes_up(plan).await
 }
 

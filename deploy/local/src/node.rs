@@ -44,8 +44,8 @@ pub struct Node {
     pub candidate: IpAddr,
     /// Its secret, a path segment of its hooks.
     pub secret: String,
-    /// Port of the control-api that takes its hooks and heartbeats.
-    pub control: u16,
+    /// Port on loopback that takes its hooks and heartbeats.
+    pub hooks: u16,
     /// Its folder.
     pub dir: PathBuf,
     /// Its log.
@@ -95,13 +95,13 @@ impl Node {
     /// Where it sends its hooks. Numeric: SRS resolves names on its only thread.
     #[must_use]
     pub fn hook_url(&self) -> String {
-        format!("http://127.0.0.1:{}/v1/hooks/srs/{}/{}", self.control, self.id(), self.secret)
+        format!("http://127.0.0.1:{}/v1/hooks/srs/{}/{}", self.hooks, self.id(), self.secret)
     }
 
     /// Where it sends its heartbeats.
     #[must_use]
     pub fn heartbeat_url(&self) -> String {
-        format!("http://127.0.0.1:{}/v1/hooks/heartbeat/{}/{}", self.control, self.id(), self.secret)
+        format!("http://127.0.0.1:{}/v1/hooks/heartbeat/{}/{}", self.hooks, self.id(), self.secret)
     }
 
     /// Its HTTP API.
@@ -220,7 +220,7 @@ mod tests {
             ports: Ports::new(0).unwrap(),
             candidate: "127.0.0.1".parse().unwrap(),
             secret: "s3cret".into(),
-            control: 8181,
+            hooks: 8881,
             dir: "/d".into(),
             log: "/d/log".into(),
             env: Vec::new(),
@@ -230,8 +230,8 @@ mod tests {
     #[test]
     fn hooks_are_numeric_and_one_per_event() {
         let text = node(1).srs_conf().unwrap();
-        assert_eq!(text.matches("http://127.0.0.1:8181/v1/hooks/srs/node-1/s3cret;").count(), 7);
-        assert!(text.contains("http://127.0.0.1:8181/v1/hooks/heartbeat/node-1/s3cret;"));
+        assert_eq!(text.matches("http://127.0.0.1:8881/v1/hooks/srs/node-1/s3cret;").count(), 7);
+        assert!(text.contains("http://127.0.0.1:8881/v1/hooks/heartbeat/node-1/s3cret;"));
         assert!(
             text.contains("server_id               node-1;")
                 && text.contains("listen                  127.0.0.1:19351;")

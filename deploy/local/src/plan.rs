@@ -197,6 +197,7 @@ impl Plan {
                 program,
                 dir: data.join("caddy"),
                 port: ports.caddy(),
+                hook_port: ports.hooks(),
                 host: options.host,
                 controls: (0..shape.controls).map(|i| ports.control(i)).collect(),
                 edges: (0..shape.edges).map(|i| ports.edge_http(i)).collect(),
@@ -255,8 +256,9 @@ fn nodes(
         ports,
         candidate: node::candidate(options.host, is_srs),
         secret: secrets.nodes[&node::id(index)].clone(),
-        control: match options.scope {
-            Scope::All => ports.control(index % options.shape.controls),
+        hooks: match options.scope {
+            // Outlives any one process that takes hooks.
+            Scope::All => ports.hooks(),
             // A developer runs one, by `make run-control`.
             Scope::Deps => ports.control(0),
         },

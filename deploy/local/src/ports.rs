@@ -17,6 +17,7 @@ pub const NODES_MAX: u16 = 64;
 pub const SHIFT_MAX: u16 = u16::MAX - REDIS;
 
 const CADDY: u16 = 8880;
+const HOOKS: u16 = 8881;
 const CONTROL: u16 = 8081;
 const EDGE_HTTP: u16 = 8082;
 const EDGE_RTMP: u16 = 1935;
@@ -129,6 +130,12 @@ impl Ports {
         CADDY + self.shift
     }
 
+    /// Where media nodes send hooks and heartbeats; Caddy again.
+    #[must_use]
+    pub fn hooks(self) -> u16 {
+        HOOKS + self.shift
+    }
+
     /// HTTP of control-api `i`.
     #[must_use]
     pub fn control(self, i: u16) -> u16 {
@@ -218,7 +225,7 @@ impl Ports {
     /// All ports of a whole cluster.
     #[must_use]
     pub fn of_all(self, shape: Shape) -> Vec<Port> {
-        let mut all = vec![tcp(self.caddy(), "Caddy")];
+        let mut all = vec![tcp(self.caddy(), "Caddy"), tcp(self.hooks(), "Caddy for hooks")];
         all.extend((0..shape.controls).map(|i| tcp(self.control(i), format!("control-{i}"))));
         for i in 0..shape.edges {
             all.push(tcp(self.edge_http(i), format!("edge-{i} HTTP")));

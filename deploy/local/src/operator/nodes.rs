@@ -102,10 +102,15 @@ pub(crate) async fn add(door: &mut Door, add: &AddNode) -> Result<(), DoorError>
 }
 
 fn body_of(add: &AddNode) -> Value {
-    let mut at = Map::from_iter([("api".to_owned(), json!(add.api))]);
-    let others = [("http", &add.http), ("rtmp", &add.rtmp), ("srt", &add.srt), ("rtc", &add.rtc)];
-    at.extend(others.into_iter().filter_map(|(name, at)| Some((name.to_owned(), json!(at.as_ref()?)))));
-    let mut body = Map::from_iter([("id".to_owned(), json!(add.node)), ("at".to_owned(), Value::Object(at))]);
+    let others = [("api", &add.api), ("http", &add.http), ("rtmp", &add.rtmp), ("srt", &add.srt), ("rtc", &add.rtc)];
+    let at: Map<_, _> = others.into_iter().filter_map(|(name, at)| Some((name.to_owned(), json!(at.as_ref()?)))).collect();
+    let mut body = Map::from_iter([("id".to_owned(), json!(add.node))]);
+    if !at.is_empty() {
+        body.insert("at".to_owned(), Value::Object(at));
+    }
+    if let Some(hooks_to) = &add.hooks_to {
+        body.insert("hooks_to".to_owned(), json!(hooks_to));
+    }
     if let Some(weight) = add.weight {
         body.insert("weight".to_owned(), json!(weight));
     }
@@ -245,13 +250,15 @@ mod tests {
     fn an_enrolment_says_only_what_was_given() {
         let add = AddNode {
             node: "n1".into(),
-            api: "10.0.0.5:1985".into(),
+            api: Some("10.0.0.5:1985".into()),
             rtmp: Some("10.0.0.5:1935".into()),
             weight: Some(2),
             ..AddNode::default()
         };
         let body = json!({"id": "n1", "at": {"api": "10.0.0.5:1985", "rtmp": "10.0.0.5:1935"}, "weight": 2});
         assert_eq!(body_of(&add), body);
+        let by_heartbeat = AddNode { node: "n1".into(), hooks_to: Some("10.0.0.4:8082".into()), ..AddNode::default() };
+        assert_eq!(body_of(&by_heartbeat), json!({"id": "n1", "hooks_to": "10.0.0.4:8082"}));
     }
 
     #[test]
