@@ -142,7 +142,8 @@ mod tests {
         assert!(text.contains("root * \"/a b/web/dist\""));
         assert!(text.contains("/api/v1/hooks/*") && text.contains("/api/internal/*"));
         assert!(text.contains("bind 127.0.0.1\n"));
-        let (_, hooks) = text.split_once("http://:8881 {\n\tbind 127.0.0.1\n").expect("hooks have an address on loopback");
+        let (_, hooks) =
+            text.split_once("http://:8881 {\n\tbind 127.0.0.1\n").expect("hooks have an address on loopback");
         assert!(hooks.contains("reverse_proxy 127.0.0.1:8081 127.0.0.1:8181 {"), "{hooks}");
     }
 

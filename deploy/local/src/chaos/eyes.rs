@@ -1,7 +1,10 @@
 //! What the cluster says of itself, asked of each control-api alone, and what each media node says.
 
 use super::tally::Doubles;
-use crate::{api::{Api, ApiError}, cluster::Cluster};
+use crate::{
+    api::{Api, ApiError},
+    cluster::Cluster,
+};
 use proto::srs::api::Clients;
 use reqwest::Method;
 use serde_json::Value;
@@ -99,7 +102,8 @@ impl Eyes {
 
     /// What keeps the tables from being equal: the controls' among each other, and with the nodes'; `None` when they are equal.
     pub(crate) async fn unequal(&self) -> Option<String> {
-        let tables = futures_util::future::join_all(self.controls.iter().map(async |control| control.table().await)).await;
+        let tables =
+            futures_util::future::join_all(self.controls.iter().map(async |control| control.table().await)).await;
         let mut first: Option<(&str, BTreeSet<Pair>)> = None;
         for (control, table) in self.controls.iter().zip(tables) {
             let Some(table) = table else { return Some(format!("{} gives no sessions", control.name)) };

@@ -39,22 +39,24 @@ fn repeated(rows: &[Row]) -> Vec<String> {
     let mut kinds: BTreeMap<Kind, Vec<&Row>> = BTreeMap::new();
     rows.iter().filter(|row| row.failed.is_none()).for_each(|row| kinds.entry(row.kind).or_default().push(row));
     let several = kinds.into_iter().filter(|(_, rows)| rows.len() > 1);
-    several.map(|(kind, rows)| {
-        let of = |what: fn(&Row) -> Option<Duration>| {
-            let mut all: Vec<_> = rows.iter().filter_map(|row| what(row)).collect();
-            all.sort_unstable();
-            let show = |percent| percentile(&all, percent).map_or_else(|| "-".to_owned(), seconds);
-            format!("{} / {}", show(50), show(99))
-        };
-        format!(
-            "{} × {}, median / p99: detected {}, first lost client's next good POST {}, last {}",
-            rows.len(),
-            kind.title(),
-            of(|row| row.detect),
-            of(|row| row.losses.reopened.first().copied()),
-            of(|row| row.losses.reopened.last().copied())
-        )
-    }).collect()
+    several
+        .map(|(kind, rows)| {
+            let of = |what: fn(&Row) -> Option<Duration>| {
+                let mut all: Vec<_> = rows.iter().filter_map(|row| what(row)).collect();
+                all.sort_unstable();
+                let show = |percent| percentile(&all, percent).map_or_else(|| "-".to_owned(), seconds);
+                format!("{} / {}", show(50), show(99))
+            };
+            format!(
+                "{} × {}, median / p99: detected {}, first lost client's next good POST {}, last {}",
+                rows.len(),
+                kind.title(),
+                of(|row| row.detect),
+                of(|row| row.losses.reopened.first().copied()),
+                of(|row| row.losses.reopened.last().copied())
+            )
+        })
+        .collect()
 }
 
 fn answers(by_status: &BTreeMap<u16, usize>) -> String {
@@ -105,7 +107,8 @@ pub(crate) fn markdown(settings: &Settings, outcome: &Outcome) -> String {
     page.push_str(&line(&HEAD.map(str::to_owned)));
     page.push_str(&line(&HEAD.map(|_| "---".to_owned())));
     outcome.rows.iter().for_each(|row| page.push_str(&line(&row.cells())));
-    let broken: Vec<_> = outcome.rows.iter().flat_map(|row| row.broken().into_iter().map(move |why| (row, why))).collect();
+    let broken: Vec<_> =
+        outcome.rows.iter().flat_map(|row| row.broken().into_iter().map(move |why| (row, why))).collect();
     page.push_str("\n## Broken promises\n\n");
     if broken.is_empty() {
         page.push_str("None.\n");
@@ -128,7 +131,12 @@ mod tests {
             failed: None,
             ..Row::failed(Kind::Node, "node-1".into(), String::new())
         };
-        Outcome { rows: vec![row(900), row(1_200)], media: "SRS 5.0.216".into(), seated: 3, took: Duration::from_secs(9) }
+        Outcome {
+            rows: vec![row(900), row(1_200)],
+            media: "SRS 5.0.216".into(),
+            seated: 3,
+            took: Duration::from_secs(9),
+        }
     }
 
     #[test]
@@ -144,7 +152,10 @@ mod tests {
         };
         let page = markdown(&settings, &outcome());
         assert_eq!(page.matches("| kill -9 a node | node-1 |").count(), 2, "{page}");
-        assert!(page.contains("- kill -9 a node: longest time without a good POST of a new publisher: not seen"), "{page}");
+        assert!(
+            page.contains("- kill -9 a node: longest time without a good POST of a new publisher: not seen"),
+            "{page}"
+        );
     }
 
     #[test]

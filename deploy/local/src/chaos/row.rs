@@ -134,7 +134,11 @@ impl Row {
         if !self.losses.needless.is_empty() {
             let who = &self.losses.needless;
             let shown: Vec<_> = who.iter().take(8).map(ToString::to_string).collect();
-            broken.push(format!("{} sessions were lost that could have lived (clients {})", who.len(), shown.join(", ")));
+            broken.push(format!(
+                "{} sessions were lost that could have lived (clients {})",
+                who.len(),
+                shown.join(", ")
+            ));
         }
         let late = |what: &str, took: Option<Duration>, limit: Duration| match took {
             Some(took) if took <= limit => None,
@@ -220,7 +224,13 @@ mod tests {
 
     fn good(kind: Kind) -> Row {
         let s = |s| Some(Duration::from_secs(s));
-        Row { detect: s(1), publish: s(1), watch: s(1), failed: None, ..Row::failed(kind, "node-0".into(), String::new()) }
+        Row {
+            detect: s(1),
+            publish: s(1),
+            watch: s(1),
+            failed: None,
+            ..Row::failed(kind, "node-0".into(), String::new())
+        }
     }
 
     #[test]

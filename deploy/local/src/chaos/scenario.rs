@@ -4,7 +4,7 @@ use super::{
     audience::{Audience, Keyed, Probe},
     eyes::{Eyes, Watch},
     row::{Kind, Row},
-    tally::{At, Try, losses, longest_without},
+    tally::{At, Try, longest_without, losses},
 };
 use crate::{child::ChildError, cluster::Cluster, say};
 use rustix::process::Signal;
@@ -62,7 +62,12 @@ impl Stage<'_> {
     pub(crate) async fn play(&mut self, kind: Kind) -> Row {
         let flowing = self.audience.settled(QUIET_WITHIN).await;
         if flowing < self.audience.size() {
-            say::note(&format!("chaos: {} of {} clients have media before {}", flowing, self.audience.size(), kind.title()));
+            say::note(&format!(
+                "chaos: {} of {} clients have media before {}",
+                flowing,
+                self.audience.size(),
+                kind.title()
+            ));
         }
         if self.eyes.until(QUIET_WITHIN, async |eyes| eyes.unequal().await.is_none()).await.is_none() {
             let why = self.eyes.unequal().await.unwrap_or_default();
@@ -78,7 +83,8 @@ impl Stage<'_> {
         };
         say::note(&format!("chaos: {} ({target})", kind.title()));
         let row = self.broken(&fault, &placements).await;
-        let row = row.map_or_else(|why| Row::failed(kind, target.clone(), why), |row| Row { target: target.clone(), ..row });
+        let row =
+            row.map_or_else(|why| Row::failed(kind, target.clone(), why), |row| Row { target: target.clone(), ..row });
         if let Err(why) = self.mend(&fault).await {
             say::note(&format!("chaos: after {}: {why}", kind.title()));
         }
@@ -264,9 +270,7 @@ impl Stage<'_> {
         let name = fault.name.as_str();
         match fault.kind {
             Kind::Redis | Kind::Postgres => Ok(()),
-            Kind::Partition => {
-                self.cluster.children().signal(name, Signal::CONT).map_err(|error| error.to_string())
-            }
+            Kind::Partition => self.cluster.children().signal(name, Signal::CONT).map_err(|error| error.to_string()),
             Kind::Node | Kind::Prober | Kind::Edge => {
                 self.cluster.children().start_again(name).await.map_err(|error| error.to_string())?;
                 let Some(node) = &fault.node else { return Ok(()) };

@@ -216,7 +216,8 @@ mod tests {
 
     #[test]
     fn who_had_no_media_before_is_not_counted_as_lost() {
-        let events = [event(1, 0, What::Opened), event(60, 0, What::Lost), event(1, 1, What::Flowing), event(2, 1, What::Lost)];
+        let events =
+            [event(1, 0, What::Opened), event(60, 0, What::Lost), event(1, 1, What::Flowing), event(2, 1, What::Lost)];
         let found = losses(&events, ms(50), &BTreeSet::new());
         assert_eq!((found.watched, found.lost, found.again), (0, 0, 1));
     }
@@ -224,7 +225,8 @@ mod tests {
     #[test]
     fn the_longest_time_without_a_good_answer_counts_the_edges_of_the_window() {
         let one = |sent, done, good| Try { sent: ms(sent), done: ms(done), good };
-        let tries = [one(0, 10, true), one(90, 110, true), one(120, 130, true), one(400, 900, false), one(950, 960, true)];
+        let tries =
+            [one(0, 10, true), one(90, 110, true), one(120, 130, true), one(400, 900, false), one(950, 960, true)];
         assert_eq!(longest_without(&tries, ms(100), ms(1_000)), Some(ms(830)));
         assert_eq!(longest_without(&tries, ms(100), ms(2_000)), Some(ms(1_040)));
         assert_eq!(longest_without(&[], ms(0), ms(1)), None);
