@@ -5,14 +5,17 @@ use crate::{
     domain::{
         claims::{self as rules, Ask, Holder, RETRY_AFTER_SECONDS, Verdict, Watch},
         nodes::NodeState,
+        placing::Room,
     },
     kicker,
+    placing::{self, PlacingError},
     sessions::live,
     srs::SrsError,
     store::pg::claims::{self, Asked, Ended, Fence, Held, Publisher, Taken},
 };
 use kit::{clock, kv::Cmd, pg::PgError};
-use proto::{BroadcastId, ClientId, UserId, keys, session::EndReason};
+use placement::Policy;
+use proto::{BroadcastId, ClientId, UserId, internal::ReserveRequest, keys, session::EndReason};
 use std::time::Duration;
 
 /// Statements tried for one publisher: each but the last follows from what the one before saw.
@@ -39,24 +42,41 @@ pub enum Claimed {
     },
     /// There is no such stream.
     NoStream,
+    /// The node has no room for one more; another one may.
+    NoRoom,
 }
 
-/// Asks for a stream: to reserve it, or with `live` to have it at once.
+/// A publisher's wish.
+#[derive(Debug, Clone, Copy)]
+pub enum Wish<'a> {
+    /// To have the stream reserved, where there is room.
+    Reserve(Option<&'a Room>),
+    /// To have it at once as this connection: SRS has taken it already, so no bound is asked for.
+    Live(&'a ClientId, BroadcastId),
+}
+
+/// Asks for a stream.
 ///
 /// # Errors
 /// [`PgError`].
 pub async fn claim(
     state: &State,
     publisher: &Publisher<'_>,
-    live: Option<(&ClientId, BroadcastId)>,
+    wish: Wish<'_>,
     takeover: bool,
 ) -> Result<Claimed, PgError> {
     let ask = Ask { session: publisher.session, credential: publisher.credential.clone(), takeover };
     let (mut fence, mut holder) = (None, Holder::Unseen);
     for _ in 0..ATTEMPTS_MAX {
-        let asked = match live {
-            None => claims::reserve(&state.pg, publisher, fence).await?,
-            Some((client, broadcast)) => claims::take_live(&state.pg, publisher, client, broadcast, fence).await?,
+        let asked = match wish {
+            Wish::Reserve(room) => match claims::reserve(&state.pg, publisher, fence, room).await? {
+                Some(asked) => asked,
+                None => {
+                    state.media.claim("over_bound");
+                    return Ok(Claimed::NoRoom);
+                }
+            },
+            Wish::Live(client, broadcast) => claims::take_live(&state.pg, publisher, client, broadcast, fence).await?,
         };
         let Some(owner) = asked.owner else { return Ok(Claimed::NoStream) };
         if let Some(taken) = asked.taken.clone() {
@@ -65,7 +85,7 @@ pub async fn claim(
             }
             return Ok(Claimed::Granted { taken, owner, now_ms: asked.now_ms });
         }
-        if let Some(taken) = held_already(&asked, publisher, live) {
+        if let Some(taken) = held_already(&asked, publisher, wish) {
             return Ok(Claimed::Granted { taken, owner, now_ms: asked.now_ms });
         }
         match rules::ask(asked.claim.as_ref(), asked.now_ms, &ask, holder) {
@@ -88,12 +108,62 @@ pub async fn claim(
     Ok(Claimed::Busy { retry_after: RETRY_AFTER_SECONDS })
 }
 
+/// Decisions made for one reservation, each on what the nodes carry by then, before it is told that there is no room.
+const DECISIONS_MAX: usize = 16;
+/// Nodes tried by one decision.
+const NODES_TRIED_MAX: usize = 4;
+
+/// What became of a reservation.
+#[derive(Debug)]
+pub enum Reserved {
+    /// As for a claim; never [`Claimed::NoRoom`].
+    Claimed(Claimed),
+    /// No node can take the stream; a word on each.
+    NoNode(String),
+}
+
+/// Reserves a stream on the first node that is fit and has room: of those that the edge proposes, else of the own choice.
+///
+/// # Errors
+/// [`PlacingError`].
+pub async fn reserve(state: &State, ask: &ReserveRequest) -> Result<Reserved, PlacingError> {
+    for _ in 0..DECISIONS_MAX {
+        let decided = placing::decision(state, &ask.stream, &Policy::default()).await?;
+        let order = decided.order(&ask.nodes);
+        if order.is_empty() {
+            return Ok(Reserved::NoNode(decided.why_none(&ask.nodes)));
+        }
+        for place in order.iter().take(NODES_TRIED_MAX) {
+            let publisher = Publisher {
+                stream: &ask.stream,
+                session: ask.session,
+                node: &place.node,
+                service: &place.service,
+                protocol: ask.protocol,
+                credential: &ask.credential,
+                ip: ask.client,
+                edge: Some(&ask.edge),
+            };
+            let room = decided.room(&place.node);
+            match claim(state, &publisher, Wish::Reserve(room.as_ref()), ask.takeover).await? {
+                // Others were given it meanwhile.
+                Claimed::NoRoom => {}
+                claimed => return Ok(Reserved::Claimed(claimed)),
+            }
+        }
+    }
+    Ok(Reserved::NoNode("all filled up while it was asked for; try again".to_owned()))
+}
+
 /// The same publisher asking twice: an edge that lost our answer, or a hook that SRS posts again.
-fn held_already(asked: &Asked, publisher: &Publisher<'_>, live: Option<(&ClientId, BroadcastId)>) -> Option<Taken> {
+fn held_already(asked: &Asked, publisher: &Publisher<'_>, wish: Wish<'_>) -> Option<Taken> {
     let held = asked.before.as_ref()?;
-    let same_client = live.is_some_and(|(client, _)| {
-        held.from.client == *client && held.from.node == *publisher.node && held.from.service == *publisher.service
-    });
+    let same_client = match wish {
+        Wish::Reserve(_) => false,
+        Wish::Live(client, _) => {
+            held.from.client == *client && held.from.node == *publisher.node && held.from.service == *publisher.service
+        }
+    };
     (held.session == publisher.session || same_client).then(|| Taken {
         epoch: held.epoch,
         node: held.from.node.clone(),

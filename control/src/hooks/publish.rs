@@ -3,7 +3,7 @@
 use crate::{
     admission,
     app::State,
-    claiming::{self, Claimed},
+    claiming::{self, Claimed, Wish},
     domain::{
         claims::{self as rules, Confirm, Owner},
         hooks::{Presented, Refusal, presented, session_id, ticket_fits},
@@ -121,11 +121,11 @@ async fn direct(
     };
     let broadcast = new_broadcast();
     let takeover = hook.param().get("takeover") == Some("1");
-    let claimed = claiming::claim(state, &publisher, Some((&from.client, broadcast)), takeover).await?;
+    let claimed = claiming::claim(state, &publisher, Wish::Live(&from.client, broadcast), takeover).await?;
     let Claimed::Granted { taken, owner, now_ms } = claimed else {
         return Err(match claimed {
             Claimed::NoStream => Refusal::NoStream,
-            Claimed::Busy { .. } | Claimed::Granted { .. } => Refusal::Busy,
+            Claimed::Busy { .. } | Claimed::NoRoom | Claimed::Granted { .. } => Refusal::Busy,
         });
     };
     state.media.claim("direct");

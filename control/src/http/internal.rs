@@ -6,13 +6,12 @@ use super::{
 };
 use crate::{
     admission,
-    claiming::{self, Claimed},
+    claiming::{self, Claimed, Reserved},
     error::ApiError,
-    placing::{self, PlacingError},
+    placing::PlacingError,
     store::{cache, pg::claims},
 };
 use actix_web::{HttpRequest, HttpResponse, web};
-use placement::Policy;
 use proto::{
     SessionId, StreamId,
     fleet::{KeyCache, StreamCache},
@@ -38,26 +37,15 @@ pub async fn reserve(
     if asked.nodes.is_empty() || asked.nodes.len() > PROPOSED_NODES_MAX {
         return Err(ApiError::bad_request("`nodes` must name 1 to 64 nodes"));
     }
-    let decided = placing::decision(&state, &asked.stream, &Policy::default()).await?;
-    let order = decided.order(&asked.nodes);
-    let place = order.first().ok_or_else(|| ApiError::NoNode { why: decided.why_none(&asked.nodes) })?;
-    let publisher = claims::Publisher {
-        stream: &asked.stream,
-        session: asked.session,
-        node: &place.node,
-        service: &place.service,
-        protocol: asked.protocol,
-        credential: &asked.credential,
-        ip: asked.client,
-        edge: Some(&asked.edge),
-    };
-    match claiming::claim(&state, &publisher, None, asked.takeover).await? {
-        Claimed::Granted { taken, .. } => {
+    match claiming::reserve(&state, &asked).await? {
+        Reserved::Claimed(Claimed::Granted { taken, .. }) => {
             state.media.claim("reserved");
             Ok(web::Json(Reservation { node: taken.node, service: taken.service, epoch: taken.epoch }))
         }
-        Claimed::Busy { retry_after } => Err(ApiError::StreamBusy { retry_after }),
-        Claimed::NoStream => Err(ApiError::StreamNotFound),
+        Reserved::Claimed(Claimed::Busy { retry_after }) => Err(ApiError::StreamBusy { retry_after }),
+        Reserved::Claimed(Claimed::NoStream) => Err(ApiError::StreamNotFound),
+        Reserved::Claimed(Claimed::NoRoom) => Err(ApiError::NoNode { why: "every node is full".to_owned() }),
+        Reserved::NoNode(why) => Err(ApiError::NoNode { why }),
     }
 }
 

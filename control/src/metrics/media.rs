@@ -104,7 +104,7 @@ impl MediaMetrics {
         self.hooks.with_label_values(&["unread", Refusal::Malformed.as_str()]).inc();
     }
 
-    /// A claim was `reserved`, `confirmed`, `direct`, `taken_over`, `busy`, `released`, `expired`, `ended`, `lost` or `reconciled`.
+    /// A claim was `reserved`, `confirmed`, `direct`, `taken_over`, `busy`, `over_bound`, `released`, `expired`, `ended`, `lost` or `reconciled`.
     pub fn claim(&self, outcome: &'static str) {
         self.claims.with_label_values(&[outcome]).inc();
     }

@@ -10,6 +10,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V1__accounts_streams", include_str!("../../migrations/0001_accounts_streams.sql")),
     ("V2__claims_broadcasts", include_str!("../../migrations/0002_claims_broadcasts.sql")),
     ("V3__nodes", include_str!("../../migrations/0003_nodes.sql")),
+    ("V5__claims_load", include_str!("../../migrations/0005_claims_load.sql")),
 ];
 
 /// Names the lock under which migrations run. A number of our own; any would do that nothing else in this database locks.

@@ -74,7 +74,7 @@ impl Run<'_> {
             }
             Verdict::Granted { .. } | Verdict::Look | Verdict::Busy { .. } => None,
         };
-        let said = claims::reserve(self.pg, &publisher, fence).await.unwrap();
+        let said = claims::reserve(self.pg, &publisher, fence, None).await.unwrap().unwrap();
         let live_already =
             matches!(&before, Some(Claim { state: State::Live { session: s, .. }, .. }) if *s == session);
         let wanted = match verdict {

@@ -6,6 +6,7 @@ mod helpers;
 mod audit;
 mod auth;
 mod claims;
+mod claims_bound;
 mod claims_placing;
 mod claims_rules;
 mod direct;

@@ -8,7 +8,7 @@ mod sql;
 
 pub use row::{Asked, Confirmed, Ended, Held, Present, Taken, reason_word, time_of};
 
-use crate::domain::claims::Owner;
+use crate::domain::{claims::Owner, placing::Room};
 use kit::pg::{Pg, PgError, Row, ToSql, Type};
 use proto::{
     BroadcastId, EdgeId, NodeId, ServiceId, SessionId, StreamId,
@@ -50,17 +50,31 @@ pub struct Fence {
 
 pub(super) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// Reserves the stream for [`proto::internal::RESERVATION_SECONDS`], or says who has it.
+/// The state by which `claims_room` refuses (migration 5).
+const OVER_BOUND: &str = "KS001";
+
+/// Reserves the stream for [`proto::internal::RESERVATION_SECONDS`], or says who has it. `None`: the node has no `room` for one more, and nothing
+/// was changed. Room is counted under the lock of the node's load, so it holds among all control nodes.
 ///
 /// With a `fence` that very holder is put out: its kick is written down and its broadcast ended in the same statement.
 ///
 /// # Errors
 /// [`PgError`].
-pub async fn reserve(pg: &Pg, publisher: &Publisher<'_>, fence: Option<Fence>) -> Result<Asked, PgError> {
-    take(pg, publisher, None, fence).await
+pub async fn reserve(
+    pg: &Pg,
+    publisher: &Publisher<'_>,
+    fence: Option<Fence>,
+    room: Option<&Room>,
+) -> Result<Option<Asked>, PgError> {
+    match take(pg, publisher, None, fence, room).await {
+        Ok(asked) => Ok(Some(asked)),
+        Err(PgError::Statement(error)) if error.code().is_some_and(|code| code.code() == OVER_BOUND) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-/// Gives the stream at once to a publisher that reached SRS directly and begins its broadcast, or says who has it.
+/// Gives the stream at once to a publisher that reached SRS directly and begins its broadcast, or says who has it. No bound is asked for: SRS
+/// has taken it already.
 ///
 /// # Errors
 /// [`PgError`].
@@ -71,7 +85,7 @@ pub async fn take_live(
     broadcast: BroadcastId,
     fence: Option<Fence>,
 ) -> Result<Asked, PgError> {
-    take(pg, publisher, Some((client, broadcast)), fence).await
+    take(pg, publisher, Some((client, broadcast)), fence, None).await
 }
 
 async fn take(
@@ -79,6 +93,7 @@ async fn take(
     publisher: &Publisher<'_>,
     live: Option<(&proto::ClientId, BroadcastId)>,
     fence: Option<Fence>,
+    room: Option<&Room>,
 ) -> Result<Asked, PgError> {
     let (kind, credential) = credential_words(publisher.credential);
     let (session, ip) = (publisher.session.uuid(), publisher.ip);
@@ -88,7 +103,11 @@ async fn take(
     let epoch = fence.map(|f| i64::try_from(f.epoch).unwrap_or(i64::MAX));
     let fenced_state = fence.map(|f| if f.live { "live" } else { "reserved" });
     let seconds = i64::try_from(proto::internal::RESERVATION_SECONDS).unwrap_or(i64::MAX);
-    let params: [Param<'_>; 14] = [
+    let among: Option<Vec<&str>> = room.map(|room| room.among.iter().map(NodeId::as_str).collect());
+    let percent = i64::from(placement::BOUND_PERCENT);
+    let (weight, weights) = (room.map(|room| i64::from(room.weight)), room.map(|room| i64::from(room.weights)));
+    let streams_max = room.and_then(|room| room.limit).map(i64::from);
+    let params: [Param<'_>; 19] = [
         (&publisher.stream.as_str(), Type::TEXT),
         (&session, Type::UUID),
         (&publisher.node.as_str(), Type::TEXT),
@@ -103,6 +122,11 @@ async fn take(
         (&seconds, Type::INT8),
         (&epoch, Type::INT8),
         (&fenced_state, Type::TEXT),
+        (&among, Type::TEXT_ARRAY),
+        (&percent, Type::INT8),
+        (&weight, Type::INT8),
+        (&weights, Type::INT8),
+        (&streams_max, Type::INT8),
     ];
     row::asked(&one(pg, sql::TAKE, &params).await?)
 }
@@ -252,6 +276,26 @@ pub(super) async fn one(pg: &Pg, sql: &str, params: &[Param<'_>]) -> Result<Row,
     rows.pop().ok_or_else(|| PgError::Away("a statement that always answers one row answered none".into()))
 }
 
+/// Times a statement is tried that Postgres gave up for another's sake. The order of locks is the same everywhere, so once should do.
+const TRIES_MAX: usize = 3;
+
 pub(super) async fn many(pg: &Pg, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, PgError> {
-    Ok(pg.get().await?.query_typed(sql, params).await?)
+    let client = pg.get().await?;
+    for _ in 1..TRIES_MAX {
+        match client.query_typed(sql, params).await {
+            Err(error) if gave_way(&error) => {
+                tracing::warn!(%error, "a statement gave way to another; it is run again")
+            }
+            done => return Ok(done?),
+        }
+    }
+    Ok(client.query_typed(sql, params).await?)
+}
+
+/// A deadlock was broken, or a row changed under a stricter isolation than the default one.
+fn gave_way(error: &tokio_postgres::Error) -> bool {
+    use tokio_postgres::error::SqlState;
+    error
+        .code()
+        .is_some_and(|code| *code == SqlState::T_R_DEADLOCK_DETECTED || *code == SqlState::T_R_SERIALIZATION_FAILURE)
 }

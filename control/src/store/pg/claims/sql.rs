@@ -1,7 +1,10 @@
 //! The statements. Times are Postgres's own, so that control nodes need not agree on the clock.
 
 /// $1 stream, $2 session, $3 node, $4 service, $5 client (NULL: reserve), $6 edge, $7 protocol, $8 address, $9 credential kind, $10 credential,
-/// $11 broadcast (with $5), $12 seconds reserved, $13 and $14 epoch and state of a holder to put out.
+/// $11 broadcast (with $5), $12 seconds reserved, $13 and $14 epoch and state of a holder to put out; $15 to $19 the nodes that make the mean
+/// (NULL: no bound), per cent of it, the node's weight, all their weights, streams the node may have.
+///
+/// `claims_room` is asked with the node of the row just taken, so after the claim's own lock; it fails the whole statement.
 pub(super) const TAKE: &str = "
 WITH wanted AS (
     SELECT id, owner_id FROM streams WHERE id = $1 AND deleted_at IS NULL
@@ -37,6 +40,9 @@ WITH wanted AS (
     SELECT broadcast_id, stream_id, node, epoch, protocol, session_id FROM taken WHERE state = 'live'
 )
 SELECT w.owner_id, t.epoch AS taken_epoch, t.node AS taken_node, t.service AS taken_service,
+       CASE WHEN t.node IS NOT NULL AND $15 IS NOT NULL THEN
+           claims_room(t.node, CASE WHEN b.state <> 'free' THEN b.node END, $15, $16, $17, $18, $19)
+       END AS has_room,
        EXISTS (SELECT 1 FROM put_out) AS put_out, (extract(epoch FROM now()) * 1000)::int8 AS now_ms,
        b.epoch, b.state, b.session_id, b.node, b.service, b.client_id, b.edge, b.protocol, b.client_ip, b.credential_kind,
        b.credential, b.broadcast_id, (extract(epoch FROM b.reserved_until) * 1000)::int8 AS until_ms,
@@ -81,6 +87,7 @@ WITH old AS (
       AND ($8::text IS NULL OR credential_kind = $8) AND ($9::text IS NULL OR credential = $9)
       AND ($10::text IS NULL OR service <> $10)
       AND coalesce($3, $4::text, $5, $9) IS NOT NULL
+    ORDER BY stream_id
     FOR UPDATE
 ), freed AS (
     UPDATE claims c SET state = 'free', broadcast_id = NULL, reserved_until = NULL, since = now(),
@@ -103,10 +110,13 @@ pub(super) const GIVE_UP: &str = "
 UPDATE claims SET state = 'free', session_id = NULL, client_id = NULL, reserved_until = NULL, since = now()
 WHERE stream_id = $1 AND state = 'reserved' AND session_id = $2 AND epoch = $3 RETURNING stream_id";
 
-/// Without parameters.
+/// Without parameters. What another control node frees right now is left to it.
 pub(super) const EXPIRE: &str = "
+WITH old AS (
+    SELECT stream_id FROM claims WHERE state = 'reserved' AND reserved_until <= now() FOR UPDATE SKIP LOCKED
+)
 UPDATE claims SET state = 'free', session_id = NULL, client_id = NULL, reserved_until = NULL, since = now()
-WHERE state = 'reserved' AND reserved_until <= now() RETURNING stream_id";
+FROM old WHERE claims.stream_id = old.stream_id RETURNING claims.stream_id";
 
 /// $1 stream.
 pub(super) const OF_STREAM: &str = "
@@ -125,5 +135,4 @@ FROM claims c JOIN streams s ON s.id = c.stream_id
 WHERE c.state = 'live' AND ($1::text IS NULL OR c.node = $1)";
 
 /// Without parameters.
-pub(super) const STREAMS_BY_NODE: &str =
-    "SELECT node, count(*)::int8 AS streams FROM claims WHERE state <> 'free' GROUP BY node";
+pub(super) const STREAMS_BY_NODE: &str = "SELECT node, streams::int8 AS streams FROM node_loads WHERE streams > 0";
