@@ -148,7 +148,9 @@ pub async fn reserve(state: &State, ask: &ReserveRequest) -> Result<Reserved, Pl
             match claim(state, &publisher, Wish::Reserve(room.as_ref()), ask.takeover).await? {
                 // Others were given it meanwhile.
                 Claimed::NoRoom => {}
-                claimed => return Ok(Reserved::Claimed(claimed)),
+                claimed @ (Claimed::Granted { .. } | Claimed::Busy { .. } | Claimed::NoStream) => {
+                    return Ok(Reserved::Claimed(claimed));
+                }
             }
         }
     }

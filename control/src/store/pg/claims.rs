@@ -53,8 +53,10 @@ pub(super) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 /// The state by which `claims_room` refuses (migration 5).
 const OVER_BOUND: &str = "KS001";
 
-/// Reserves the stream for [`proto::internal::RESERVATION_SECONDS`], or says who has it. `None`: the node has no `room` for one more, and nothing
-/// was changed. Room is counted under the lock of the node's load, so it holds among all control nodes.
+/// Reserves the stream for [`proto::internal::RESERVATION_SECONDS`], or says who has it.
+///
+/// `None`: the node has no `room` for one more, and nothing was changed. Room is counted under the lock of the node's load, so it holds among
+/// all control nodes.
 ///
 /// With a `fence` that very holder is put out: its kick is written down and its broadcast ended in the same statement.
 ///
