@@ -11,13 +11,15 @@ KEYSTONE := $(TARGET)/debug/keystone
 # Passed to `keystone demo` and `keystone up`: make demo DEMO_ARGS="--for 30s --json"
 DEMO_ARGS ?=
 UP_ARGS ?=
+# Passed to `keystone chaos`: make chaos CHAOS_ARGS="--only node --runs 30 --publishers 8 --viewers 16"
+CHAOS_ARGS ?=
 # Passed to nextest: make test TEST_ARGS="-p edge whip"
 TEST_ARGS ?=
 COMPOSE := docker compose -f deploy/docker-compose.dev.yml --env-file .env
 # Settings written by `make up`, for services run from a terminal.
 WITH_ENV := test -f .env || { echo "no .env: run \`make up\` first, in another terminal" >&2; exit 1; }; set -a; . ./.env; set +a;
 
-.PHONY: help setup build web up down demo migrate run-control run-gateway run-web check test test-all bench sim fuzz
+.PHONY: help setup build web up down demo migrate run-control run-gateway run-web check test test-all chaos bench sim fuzz
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -71,6 +73,9 @@ test: check build web ## check, then all quick tests with real stores, media and
 test-all: check build web ## everything: third-party clients, all of real SRS, licences
 	@bench/clients/setup
 	@$(KEYSTONE) test-stores -- deploy/test.sh all $(TEST_ARGS)
+
+chaos: build ## a cluster with an audience, broken in every way it promises to survive; the table goes to docs/chaos.md (CHAOS_ARGS="--only node")
+	@exec $(KEYSTONE) chaos $(if $(CHAOS_ARGS),$(CHAOS_ARGS),--write docs/chaos.md)
 
 bench: setup ## measurements, each beside a peer in the same run; results in bench/README.md
 	@bench/run.sh

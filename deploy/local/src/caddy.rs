@@ -75,7 +75,7 @@ impl Caddy {
             &[
                 ("PORT", self.port.to_string()),
                 ("HOOK_PORT", self.hook_port.to_string()),
-                ("HOOK_TAKERS", upstreams(&self.controls)),
+                ("HOOK_TAKERS", upstreams(&self.edges)),
                 ("BIND", bind),
                 ("CONTROLS", upstreams(&self.controls)),
                 ("EDGES", upstreams(&self.edges)),
@@ -144,7 +144,7 @@ mod tests {
         assert!(text.contains("bind 127.0.0.1\n"));
         let (_, hooks) =
             text.split_once("http://:8881 {\n\tbind 127.0.0.1\n").expect("hooks have an address on loopback");
-        assert!(hooks.contains("reverse_proxy 127.0.0.1:8081 127.0.0.1:8181 {"), "{hooks}");
+        assert!(hooks.contains("reverse_proxy 127.0.0.1:8082 127.0.0.1:8182 {"), "{hooks}");
     }
 
     #[test]

@@ -124,9 +124,14 @@ pub async fn command(args: cli::Chaos, config: Config) -> anyhow::Result<ExitCod
         redis_away: args.redis_away,
         data: data.clone(),
     };
-    let outcome = Box::pin(run(&settings, &root, &config, &cancel)).await?;
-    let lines = page::lines(&outcome);
-    lines.iter().for_each(|line| say::out(line));
+    let outcome = match Box::pin(run(&settings, &root, &config, &cancel)).await {
+        Err(ChaosError::Cluster(ClusterError::Cancelled)) => {
+            say::note("chaos: interrupted; all of it was ended");
+            return Ok(ExitCode::FAILURE);
+        }
+        outcome => outcome?,
+    };
+    page::sum(&outcome).iter().for_each(|line| say::out(line));
     if let Some(file) = &args.write {
         let page = page::markdown(&settings, &outcome);
         std::fs::write(file, page).map_err(|source| ChaosError::Page { file: file.clone(), source })?;
@@ -193,7 +198,7 @@ async fn play(settings: &Settings, cluster: &mut Cluster) -> Result<(Vec<Row>, u
     let mut rows = Vec::new();
     for kind in &settings.faults {
         let row = stage.play(*kind).await;
-        row.broken().iter().for_each(|why| say::note(&format!("chaos: broken: {why}")));
+        page::lines(&row).iter().for_each(|line| say::out(line));
         rows.push(row);
     }
     Ok((rows, seated))

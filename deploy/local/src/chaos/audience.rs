@@ -21,6 +21,8 @@ const EVENTS_QUEUED: usize = 4_096;
 const START_EVERY: Duration = Duration::from_millis(25);
 /// Between two POSTs of a probe.
 const PROBE_EVERY: Duration = Duration::from_millis(250);
+/// How long a sleep is whose lateness is measured.
+const STALL_LOOK: Duration = Duration::from_millis(50);
 /// Longest wait of a probe for one answer.
 const PROBE_WITHIN: Duration = Duration::from_secs(8);
 
@@ -142,6 +144,39 @@ impl Scene {
     pub(crate) fn client(&self, id: ClientId, stream: StreamId, key: Option<String>) -> Client {
         let Self { origin, local_ip, still, patience, .. } = self.clone();
         Client { id, stream, key, origin, local_ip, still, patience }
+    }
+}
+
+/// Measures how late this process itself is: on a machine with too much to do, clients lose media that was there.
+pub(crate) struct Stall {
+    longest: Arc<Mutex<Duration>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Stall {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Stall {
+    pub(crate) fn start() -> Self {
+        let longest = Arc::new(Mutex::new(Duration::ZERO));
+        let log = longest.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                let asleep = Instant::now();
+                tokio::time::sleep(STALL_LOOK).await;
+                let late = asleep.elapsed().saturating_sub(STALL_LOOK);
+                let mut longest = locked(&log);
+                *longest = (*longest).max(late);
+            }
+        });
+        Self { longest, task }
+    }
+
+    pub(crate) fn end(self) -> Duration {
+        *locked(&self.longest)
     }
 }
 

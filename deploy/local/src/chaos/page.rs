@@ -7,22 +7,22 @@ use super::{
 };
 use std::{collections::BTreeMap, time::Duration};
 
-/// The table and what was broken.
-pub(crate) fn lines(outcome: &Outcome) -> Vec<String> {
-    let mut lines = Vec::new();
-    for row in &outcome.rows {
-        if !lines.is_empty() {
-            lines.push(String::new());
-        }
-        let width = HEAD.iter().map(|head| head.chars().count()).max().unwrap_or(0);
-        lines.extend(HEAD.iter().zip(row.cells()).map(|(head, cell)| format!("{head:width$}  {cell}")));
-        lines.push(format!("{:width$}  {}", "answers to probes", answers(&row.answers)));
-        lines.push(format!("{:width$}  {}", "refusals of the audience", answers(&row.losses.refused)));
-        lines.push(format!("{:width$}  {}", "201 without media", row.losses.again));
-        lines.extend(row.broken().into_iter().map(|why| format!("BROKEN: {why}")));
-    }
+/// One row for a terminal, one line a column, and what was broken.
+pub(crate) fn lines(row: &Row) -> Vec<String> {
+    let width = HEAD.iter().map(|head| head.chars().count()).max().unwrap_or(0);
+    let mut lines: Vec<_> = HEAD.iter().zip(row.cells()).map(|(head, cell)| format!("{head:width$}  {cell}")).collect();
+    lines.push(format!("{:width$}  {}", "answers to probes", answers(&row.answers)));
+    lines.push(format!("{:width$}  {}", "refusals of the audience", answers(&row.losses.refused)));
+    lines.push(format!("{:width$}  {}", "201 without media", row.losses.again));
+    lines.extend(row.broken().into_iter().map(|why| format!("BROKEN: {why}")));
     lines.push(String::new());
+    lines
+}
+
+/// The last lines of a run.
+pub(crate) fn sum(outcome: &Outcome) -> Vec<String> {
     let broken: usize = outcome.rows.iter().map(|row| row.broken().len()).sum();
+    let mut lines = repeated(&outcome.rows);
     lines.push(format!(
         "{} faults with {} clients on {}, {} in all: {broken} promises broken",
         outcome.rows.len(),
@@ -30,7 +30,6 @@ pub(crate) fn lines(outcome: &Outcome) -> Vec<String> {
         outcome.media,
         seconds(outcome.took)
     ));
-    lines.extend(repeated(&outcome.rows));
     lines
 }
 
@@ -84,6 +83,7 @@ const HOW: &str = "
 - **tables equal**: `GET /v1/sessions` of every living control-api against each other and against `/api/v1/clients` of every living node; from the fault, or
   from the end of one that ends by itself (Redis, PostgreSQL, cut, the drain's deadline).
 - **two publishers**: streams that two clients published at once at some look, one look a second over all nodes; more than 5 s in a row breaks a promise.
+- **stall**: how late the clients' own process was at worst. Over 1 s the machine had too much to do and the row says little; that too fails the run.
 - A control-api is **cut off** by SIGSTOP and SIGCONT: it needs no right to change the network, its connections stay open and answer nothing, and afterwards it
   believes what it believed before, which is worse than a cut cable.
 ";
@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn what_is_repeated_has_a_median() {
-        let text = lines(&outcome()).join("\n");
+        let text = sum(&outcome()).join("\n");
+        assert_eq!(lines(&outcome().rows[0]).iter().filter(|line| line.starts_with("BROKEN")).count(), 2);
         assert!(text.contains("2 × kill -9 a node, median / p99: detected 0.90 s / 1.20 s"), "{text}");
     }
 }

@@ -77,6 +77,9 @@ pub struct Limits {
 /// Longest time for which two publishers of a stream are borne (design.md 8).
 const DOUBLE_MAX: Duration = Duration::from_secs(5);
 
+/// Clients that stand still for longer lose media that was there; nothing is promised to them.
+const STALL_MAX: Duration = Duration::from_secs(1);
+
 /// What came of one scenario.
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -102,6 +105,8 @@ pub struct Row {
     pub doubles: Doubles,
     /// Answers that probes got, by status; 0 is none.
     pub answers: BTreeMap<u16, usize>,
+    /// How late the clients' own process was at worst.
+    pub stall: Duration,
 }
 
 impl Row {
@@ -120,10 +125,11 @@ impl Row {
             equal: Ok(Duration::ZERO),
             doubles: Doubles::default(),
             answers: BTreeMap::new(),
+            stall: Duration::ZERO,
         }
     }
 
-    /// Promises that were broken, in words; `kind` is the limits' owner, `drained` says how long a drain was given.
+    /// Promises that were broken, in words.
     #[must_use]
     pub fn broken(&self) -> Vec<String> {
         if let Some(why) = &self.failed {
@@ -131,6 +137,9 @@ impl Row {
         }
         let limits = self.kind.limits();
         let mut broken = Vec::new();
+        if self.stall > STALL_MAX {
+            broken.push(format!("the clients themselves stood still for {}: this machine has too much to do", seconds(self.stall)));
+        }
         if !self.losses.needless.is_empty() {
             let who = &self.losses.needless;
             let shown: Vec<_> = who.iter().take(8).map(ToString::to_string).collect();
@@ -192,12 +201,13 @@ impl Row {
             reopened,
             self.equal.as_ref().map_or_else(|_| "never".to_owned(), |took| seconds(*took)),
             self.doubles.seen().len().to_string(),
+            seconds(self.stall),
         ]
     }
 }
 
 /// The head of the table.
-pub const HEAD: [&str; 11] = [
+pub const HEAD: [&str; 12] = [
     "fault",
     "of",
     "sessions",
@@ -209,6 +219,7 @@ pub const HEAD: [&str; 11] = [
     "lost: next POST (median / last)",
     "tables equal",
     "two publishers",
+    "stall",
 ];
 
 /// Seconds with two digits.
@@ -257,6 +268,7 @@ mod tests {
         assert!(broken(Row { watch: None, ..row.clone() }).contains("new viewer: not seen"));
         let late = Losses { reopened: vec![Duration::from_secs(11)], ..Losses::default() };
         assert!(broken(Row { losses: late, ..row.clone() }).contains("last lost client"));
+        assert!(broken(Row { stall: Duration::from_secs(2), ..row.clone() }).contains("stood still for 2.00 s"));
         let out = Losses { out: vec![1], ..Losses::default() };
         assert!(broken(Row { losses: out, ..row.clone() }).contains("1 clients had no media"));
         assert!(broken(Row { equal: Err("a and b".into()), ..row.clone() }).contains("a and b"));

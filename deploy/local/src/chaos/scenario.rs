@@ -1,7 +1,7 @@
 //! One scenario: settle, break something, look, mend it, look again.
 
 use super::{
-    audience::{Audience, Keyed, Probe},
+    audience::{Audience, Keyed, Probe, Stall},
     eyes::{Eyes, Watch},
     row::{Kind, Row},
     tally::{At, Try, longest_without, losses},
@@ -20,6 +20,8 @@ const QUIET_WITHIN: Duration = Duration::from_secs(25);
 const KNOWN_WITHIN: Duration = Duration::from_secs(20);
 /// Longest wait for media and tables after a fault; more than every promise, to tell late from never.
 const MENDED_WITHIN: Duration = Duration::from_secs(40);
+/// Clients notice that media stopped within their patience and one look; tables are compared only then.
+const NOTICED_WITHIN: Duration = Duration::from_secs(3);
 /// What a fault without an end of its own is looked at for at least.
 const LOOK_AT_LEAST: Duration = Duration::from_secs(6);
 /// How long a cut-off control-api is cut off: longer than it takes the others to give it up.
@@ -132,16 +134,13 @@ impl Stage<'_> {
         let touched: BTreeSet<String> = on_it.map(|(stream, _)| stream.clone()).collect();
         let had_to = self.audience.of_streams(&touched);
         let began = self.audience.scene.began;
-        let watch = Watch::start(&self.eyes);
+        let (watch, stall) = (Watch::start(&self.eyes), Stall::start());
         let publish = Probe::start(&self.audience.scene, self.spare_streams());
         let view = Probe::start(&self.audience.scene, self.untouched(&touched));
         // The probes' first tries are over before the fault.
         tokio::time::sleep(Duration::from_secs(1)).await;
         let from: At = began.elapsed();
-        let during = self.act(fault).await?;
-        let living = self.eyes.without(&self.gone(fault));
-        let mended: At = began.elapsed();
-        let equal = self.wait_mended(&living).await;
+        let (during, over, equal) = self.act(fault).await?;
         let rest = LOOK_AT_LEAST.saturating_sub(began.elapsed().saturating_sub(from));
         tokio::time::sleep(rest).await;
         let until: At = began.elapsed();
@@ -153,11 +152,6 @@ impl Stage<'_> {
             }
         }
         let tries = |all: Vec<(Try, u16)>| all.into_iter().map(|(one, _)| one).collect::<Vec<_>>();
-        // What ends by itself is mended when it ended; a dead node or process when it died.
-        let since = match fault.kind {
-            Kind::Redis | Kind::Postgres | Kind::Partition | Kind::Drain => mended,
-            Kind::Node | Kind::Prober | Kind::Edge => from,
-        };
         Ok(Row {
             failed: None,
             losses: losses(&self.audience.events(), from, &had_to),
@@ -165,9 +159,10 @@ impl Stage<'_> {
             publish: longest_without(&tries(published), from, until),
             watch: longest_without(&tries(viewed), from, until),
             lasted: during.lasted,
-            equal: equal.map(|at| at.saturating_sub(since)),
+            equal: equal.map(|at| at.saturating_sub(over)),
             doubles: watch.end(),
             answers,
+            stall: stall.end(),
             ..Row::failed(fault.kind, String::new(), String::new())
         })
     }
@@ -176,7 +171,6 @@ impl Stage<'_> {
     async fn wait_mended(&self, living: &Eyes) -> Result<At, String> {
         let began = self.audience.scene.began;
         let all = self.audience.size();
-        // A table that is compared before clients noticed that they lost their session would be equal too early.
         self.audience.settled(MENDED_WITHIN).await;
         let equal = living.until(MENDED_WITHIN, async |eyes| eyes.unequal().await.is_none()).await;
         match equal {
@@ -199,70 +193,71 @@ impl Stage<'_> {
         streams.filter(|stream| !touched.contains(stream.as_str())).map(|stream| (stream.clone(), None)).collect()
     }
 
-    /// Who is not there any more when the fault is over.
-    fn gone(&self, fault: &Fault) -> BTreeSet<String> {
-        match fault.kind {
-            Kind::Node | Kind::Prober | Kind::Edge => fault.silent.clone(),
-            Kind::Redis | Kind::Postgres | Kind::Partition | Kind::Drain => BTreeSet::new(),
-        }
-    }
-
-    async fn act(&mut self, fault: &Fault) -> Result<During, String> {
+    /// Does it, and waits until it is known and, if it ends by itself, over. Then waits until all is well again; gives when that was.
+    async fn act(&mut self, fault: &Fault) -> Result<(During, At, Result<At, String>), String> {
         let living = self.eyes.without(&fault.silent);
         let name = fault.name.as_str();
         let fail = |error: ChildError| error.to_string();
-        let (controls, edges) = {
-            let shape = self.cluster.plan().options.shape;
-            (usize::from(shape.controls), usize::from(shape.edges))
-        };
+        let began = self.audience.scene.began;
         match fault.kind {
-            Kind::Node => {
+            Kind::Node | Kind::Prober | Kind::Edge => {
                 self.cluster.children().kill(name).await.map_err(fail)?;
-                let down = async |eyes: &Eyes| eyes.all_say(name, |node| node["state"] == "down").await;
-                Ok(During { detect: living.until(KNOWN_WITHIN, down).await, ..During::default() })
-            }
-            Kind::Prober => {
-                self.cluster.children().kill(name).await.map_err(fail)?;
-                let detect = fewer(&living, "/v1/controls", controls).await;
-                Ok(During { detect, ..During::default() })
-            }
-            Kind::Edge => {
-                self.cluster.children().kill(name).await.map_err(fail)?;
-                let detect = fewer(&living, "/v1/edges", edges).await;
-                Ok(During { detect, ..During::default() })
-            }
-            Kind::Redis => {
-                self.cluster.children().stop_one(name).await.map_err(fail)?;
-                let detect = unready(&living).await;
-                let away = self.redis_away;
-                tokio::time::sleep(away.saturating_sub(detect.unwrap_or_default())).await;
-                self.cluster.children().start_again(name).await.map_err(fail)?;
-                Ok(During { detect, lasted: away })
+                let died: At = began.elapsed();
+                let (detect, equal) = tokio::join!(self.known(fault, &living), async {
+                    // Before clients noticed anything, everything looks well.
+                    tokio::time::sleep(NOTICED_WITHIN).await;
+                    self.wait_mended(&living).await
+                });
+                return Ok((During { detect, ..During::default() }, died, equal));
             }
             Kind::Postgres => {
                 self.cluster.children().stop_one(name).await.map_err(fail)?;
                 self.cluster.children().start_again(name).await.map_err(fail)?;
-                Ok(During::default())
             }
-            Kind::Partition => {
-                self.cluster.children().signal(name, Signal::STOP).map_err(fail)?;
-                let detect = fewer(&living, "/v1/controls", controls).await;
-                tokio::time::sleep(CUT.saturating_sub(detect.unwrap_or_default())).await;
-                self.cluster.children().signal(name, Signal::CONT).map_err(fail)?;
-                Ok(During { detect, lasted: CUT })
+            Kind::Redis => drop(self.cluster.children().stop_one(name).await.map_err(fail)?),
+            Kind::Partition => self.cluster.children().signal(name, Signal::STOP).map_err(fail)?,
+            Kind::Drain => self.order_drain(name).await?,
+        }
+        let lasts = match fault.kind {
+            Kind::Redis => self.redis_away,
+            Kind::Partition => CUT,
+            Kind::Drain => DRAIN,
+            Kind::Postgres | Kind::Node | Kind::Prober | Kind::Edge => Duration::ZERO,
+        };
+        let struck = began.elapsed();
+        let detect = self.known(fault, &living).await;
+        tokio::time::sleep(lasts.saturating_sub(began.elapsed().saturating_sub(struck))).await;
+        match fault.kind {
+            Kind::Redis => self.cluster.children().start_again(name).await.map_err(fail)?,
+            Kind::Partition => self.cluster.children().signal(name, Signal::CONT).map_err(fail)?,
+            Kind::Node | Kind::Prober | Kind::Postgres | Kind::Edge | Kind::Drain => {}
+        }
+        let over: At = began.elapsed();
+        tokio::time::sleep(NOTICED_WITHIN).await;
+        let equal = self.wait_mended(&self.eyes).await;
+        Ok((During { detect, lasted: lasts }, over, equal))
+    }
+
+    /// Until the cluster knows; `None` when it never says so, or when there is nothing to know.
+    async fn known(&self, fault: &Fault, living: &Eyes) -> Option<Duration> {
+        let name = fault.name.as_str();
+        let shape = self.cluster.plan().options.shape;
+        match fault.kind {
+            Kind::Node => living.until(KNOWN_WITHIN, async |eyes| eyes.all_say(name, |n| n["state"] == "down").await).await,
+            Kind::Drain => {
+                living.until(KNOWN_WITHIN, async |eyes| eyes.all_say(name, |n| n["draining"] == true).await).await
             }
-            Kind::Drain => self.drain(name).await,
+            Kind::Prober | Kind::Partition => fewer(living, "/v1/controls", usize::from(shape.controls)).await,
+            Kind::Edge => fewer(living, "/v1/edges", usize::from(shape.edges)).await,
+            Kind::Redis => unready(living).await,
+            Kind::Postgres => None,
         }
     }
 
-    async fn drain(&self, node: &str) -> Result<During, String> {
+    async fn order_drain(&self, node: &str) -> Result<(), String> {
         let control = self.eyes.controls.first().ok_or("there is no control-api")?;
         let body = json!({"deadline_seconds": DRAIN.as_secs()});
-        control.post(&format!("/v1/nodes/{node}:drain"), &body).await.map_err(|error| error.to_string())?;
-        let draining = async |eyes: &Eyes| eyes.all_say(node, |node| node["draining"] == true).await;
-        let detect = self.eyes.until(KNOWN_WITHIN, draining).await;
-        tokio::time::sleep(DRAIN.saturating_sub(detect.unwrap_or_default())).await;
-        Ok(During { detect, lasted: DRAIN })
+        control.post(&format!("/v1/nodes/{node}:drain"), &body).await.map(|_| ()).map_err(|error| error.to_string())
     }
 
     /// Puts things back for the next scenario.

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on says so, and shows its counts")]
 
 mod all_only;
+mod chaos;
 mod clients;
 mod command;
 mod front;
