@@ -138,7 +138,10 @@ impl Row {
         let limits = self.kind.limits();
         let mut broken = Vec::new();
         if self.stall > STALL_MAX {
-            broken.push(format!("the clients themselves stood still for {}: this machine has too much to do", seconds(self.stall)));
+            broken.push(format!(
+                "the clients themselves stood still for {}: this machine has too much to do",
+                seconds(self.stall)
+            ));
         }
         if !self.losses.needless.is_empty() {
             let who = &self.losses.needless;

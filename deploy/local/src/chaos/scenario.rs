@@ -243,7 +243,9 @@ impl Stage<'_> {
         let name = fault.name.as_str();
         let shape = self.cluster.plan().options.shape;
         match fault.kind {
-            Kind::Node => living.until(KNOWN_WITHIN, async |eyes| eyes.all_say(name, |n| n["state"] == "down").await).await,
+            Kind::Node => {
+                living.until(KNOWN_WITHIN, async |eyes| eyes.all_say(name, |n| n["state"] == "down").await).await
+            }
             Kind::Drain => {
                 living.until(KNOWN_WITHIN, async |eyes| eyes.all_say(name, |n| n["draining"] == true).await).await
             }
