@@ -4,11 +4,12 @@ use crate::{
     config::Config,
     error::ApiError,
     fleet::Fleet,
+    health::{Fitness, controls::Controls},
     http::{cors, observe},
     jobs::{self, enrolments, news::News},
     kicker::Kicker,
     limits::Limits,
-    metrics::{Metrics, media::MediaMetrics},
+    metrics::{Metrics, media::MediaMetrics, nodes::NodeMetrics},
     nodes::Nodes,
     password::Hasher,
     placing::Placing,
@@ -79,6 +80,8 @@ pub struct State {
     pub fleet: Fleet,
     /// The ring of the last membership.
     pub placing: Placing,
+    /// The media nodes' health, judged here or told.
+    pub health: Fitness,
     /// Asks media nodes.
     pub srs: Srs,
     /// Wakes the job that kicks.
@@ -216,6 +219,7 @@ async fn state(config: Config, address: SocketAddr) -> anyhow::Result<State> {
         nodes: Nodes::new(enrolments::bootstrap(&config)),
         fleet: Fleet::default(),
         placing: Placing::default(),
+        health: Fitness::new(Controls::new(id.clone()), NodeMetrics::new(metrics.registry())),
         srs: Srs::new()?,
         kicker: Kicker::new(media.clone()),
         sessions: Arc::new(RedisSessions::new(kv.clone())),

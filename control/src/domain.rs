@@ -3,8 +3,10 @@
 pub mod account;
 pub mod claims;
 pub mod enrolment;
+pub mod health;
 pub mod hooks;
 pub mod limit;
+pub mod members;
 pub mod nodes;
 pub mod placing;
 pub mod sessions;

@@ -15,11 +15,13 @@ use crate::{
     sessions::live,
     store::pg::claims::{self, Which},
 };
+use kit::clock;
 use proto::{StreamId, session::EndReason, srs::hook::Hook};
 
 /// Decides a hook. The node's secret and name were checked before.
 pub async fn handle(state: &State, hook: &Hook) -> Answered {
     let Ok((node, service, client)) = hook.origin() else { return Answered::Refused(Refusal::Malformed) };
+    state.health.hook(&node, &service, clock::unix_ms());
     let from = Owner { node, service, client };
     match kind(hook.action) {
         Kind::Publish => answer(state, hook, &from, publishes(state, hook, &from).await).await,

@@ -19,6 +19,7 @@ pub mod public;
 pub mod sessions;
 pub mod streams;
 pub mod tokens;
+pub mod witness;
 
 use actix_cors::Cors;
 use actix_web::http::{Method, header};

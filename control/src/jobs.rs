@@ -48,6 +48,7 @@ pub fn start(tasks: &mut Tasks, state: &Arc<State>) {
     every("samples", SAMPLE_EVERY, |state| Box::pin(samples::run_once(state)));
     every("prune", PRUNE_EVERY, |state| Box::pin(prune(state)));
     let token = tasks.token();
+    tasks.spawn("health", crate::health::run::run(Arc::clone(state), token.clone()));
     tasks.spawn("kicks", kick(Arc::clone(state), token.clone()));
     tasks.spawn("enrolments", enrolments::run(Arc::clone(state), token.clone()));
     tasks.spawn("news", news::run(Arc::clone(state), token));

@@ -12,6 +12,7 @@ pub mod domain;
 pub mod enrol;
 pub mod error;
 pub mod fleet;
+pub mod health;
 pub mod hooks;
 pub mod http;
 pub mod jobs;

@@ -1,6 +1,7 @@
 //! What control-api counts. Labels are closed: route patterns, methods, statuses and our own words, never a stream or an address.
 
 pub mod media;
+pub mod nodes;
 
 use crate::app::State;
 use prometheus::{

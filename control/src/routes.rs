@@ -138,6 +138,8 @@ pub fn table() -> Vec<Row> {
         row(Method::POST, "/internal/v1/keys:verify", Internal, http::internal::verify_key),
         row(Method::GET, "/internal/v1/streams/{stream}", Internal, http::internal::stream),
         row(Method::GET, "/internal/v1/route/{stream}", Internal, http::internal::route),
+        row(Method::POST, "/internal/v1/nodes/{node}:report", Internal, http::witness::report),
+        row(Method::POST, "/internal/v1/nodes/{node}:look", Internal, http::witness::look),
         row(Method::GET, "/internal/v1/sessions/{session}", Internal, http::internal::session),
         row(Method::POST, "/v1/hooks/srs/{node}/{secret}", Node, http::hooks::srs),
         row(Method::POST, "/v1/hooks/heartbeat/{node}/{secret}", Node, http::hooks::heartbeat),

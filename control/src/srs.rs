@@ -1,7 +1,8 @@
 //! A node's HTTP API, as far as control-api uses it: who is connected, what is published, end one client.
 
 use proto::{
-    ClientId, ServiceId,
+    ClientId, NodeId, ServiceId,
+    node::Met,
     srs::api::{CODE_CLIENT_NOT_FOUND, Client, Clients, Head, PAGE_COUNT, Streams},
 };
 use serde::de::DeserializeOwned;
@@ -9,6 +10,8 @@ use std::time::Duration;
 
 /// How long a node may take to answer; it does everything on one thread and answers in milliseconds.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// How long a probe may take.
+pub const PROBE_MAX: Duration = Duration::from_secs(1);
 /// Longest answer that is read, in bytes: 100,000 clients are about 40 MiB.
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -52,6 +55,27 @@ impl Srs {
             .no_proxy()
             .build()?;
         Ok(Self(client))
+    }
+
+    /// The client below, for calls between control nodes: a connection each, no proxy, no redirect.
+    #[must_use]
+    pub const fn http(&self) -> &reqwest::Client {
+        &self.0
+    }
+
+    /// Looks whether the node answers, and under which run: one request of a second at most.
+    ///
+    /// # Errors
+    /// What was met instead of an answer. Another node's answer, or one that is none of SRS, is silence.
+    pub async fn probe(&self, api: &str, node: &NodeId) -> Result<ServiceId, Met> {
+        let request = self.0.get(format!("{api}/api/v1/versions")).timeout(PROBE_MAX);
+        match read::<Head>(request).await {
+            Ok(head) if head.code == 0 && head.server == node.as_str() => {
+                ServiceId::parse(&head.service).map_err(|_| Met::Silent)
+            }
+            Ok(_) | Err(SrsError::Away(_) | SrsError::OtherRun) => Err(Met::Silent),
+            Err(SrsError::Gone) => Err(Met::Refused),
+        }
     }
 
     /// What is published and waited for on `service`'s run.

@@ -15,6 +15,8 @@ pub const CONTROLS: &str = "ks:controls";
 pub const EDGES: &str = "ks:edges";
 /// Hash of node id → [`crate::fleet::NodeInfo`] JSON as last confirmed by a heartbeat or hook.
 pub const NODES: &str = "ks:nodes";
+/// Hash of node id → `{service} {unix ms}`: the last hook that a control node heard which is not the node's prober, written once a second at most.
+pub const NODE_SIGNS: &str = "ks:node-signs";
 /// Sorted set of revoked token ids, score = the token's own expiry in unix seconds: the edges' replica is read from here.
 pub const REVOKED: &str = "ks:revoked";
 /// Channel of [`crate::event::Told`] JSON.

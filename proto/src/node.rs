@@ -130,6 +130,13 @@ pub struct NodeReport {
     pub met: Met,
 }
 
+/// `POST /internal/v1/nodes/{node}:look`: another control-api is asked to look at a node once. Answer 200 with [`NodeReport`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookRequest {
+    /// The run that is missed.
+    pub service: ServiceId,
+}
+
 /// How a node behaved towards a witness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,20 +2,24 @@
 
 use crate::{
     app::State,
-    domain::nodes::{VersionVerdict, version},
+    domain::{
+        health::Input,
+        nodes::{VersionVerdict, version},
+    },
+    health,
     nodes::Beat,
     sessions::live,
-    store::cache::event,
     store::pg::{
         claims::{self, Which},
         kicks,
     },
 };
 use kit::{
+    clock,
     kv::{Cmd, KvError},
     pg::PgError,
 };
-use proto::{NodeId, ServiceId, event::Event, fleet::NodeInfo, keys, session::EndReason};
+use proto::{NodeId, ServiceId, fleet::NodeInfo, keys, session::EndReason};
 use std::sync::Arc;
 
 /// Takes in a heartbeat. What follows from a restart is done after the answer: SRS sends heartbeats from a timer that must not wait.
@@ -27,11 +31,12 @@ pub async fn heard(state: &Arc<State>, info: NodeInfo) {
     }
     // With the bandwidth that follows from the beat before.
     let info = state.nodes.info(&info.id).unwrap_or(info);
-    if let Err(error) = write(state, &info, beat).await
+    if let Err(error) = write(state, &info).await
         && error != KvError::Away
     {
         tracing::error!(%error, node = %info.id, "a heartbeat cannot be written to Redis");
     }
+    health::run::feed(state, &info.id, Input::Beat(info.service.clone()), clock::unix_ms());
     if beat == Beat::Same {
         return;
     }
@@ -39,34 +44,11 @@ pub async fn heard(state: &Arc<State>, info: NodeInfo) {
     if verdict != VersionVerdict::Fine {
         tracing::warn!(node = %info.id, version = %info.version.escape_debug(), known = ?lines, "SRS of this version has known faults");
     }
-    let state = Arc::clone(state);
-    // One task a run of a node: bounded by how often nodes restart.
-    tokio::spawn(async move {
-        if let Err(error) = restarted(&state, &info.id, &info.service).await {
-            tracing::warn!(%error, node = %info.id, "what a node's old run held cannot be freed yet; the reconciliation does it");
-        }
-    });
 }
 
-async fn write(state: &State, info: &NodeInfo, beat: Beat) -> Result<(), KvError> {
+async fn write(state: &State, info: &NodeInfo) -> Result<(), KvError> {
     let json = serde_json::to_vec(info).map_err(|_| KvError::Shape)?;
-    let hash = keys::NODES;
-    let mut commands = vec![
-        Cmd::on("HEXISTS", hash).arg(info.id.as_str()),
-        Cmd::hset(hash, info.id.as_str(), json),
-        Cmd::del(&keys::node_down(&info.id)),
-    ];
-    if beat == Beat::Restarted {
-        commands.push(event(&Event::NodeDown { node: info.id.clone() }));
-        commands.push(event(&Event::NodeUp { node: info.id.clone() }));
-    }
-    let replies = state.kv.run(commands).await?;
-    let number = |at: usize| replies.get(at).map_or(Ok(1), kit::kv::Reply::int);
-    // New to everybody, or silent until now.
-    if beat != Beat::Restarted && (number(0)? == 0 || number(2)? == 1) {
-        state.kv.one(event(&Event::NodeUp { node: info.id.clone() })).await?;
-    }
-    Ok(())
+    state.kv.one(Cmd::hset(keys::NODES, info.id.as_str(), json)).await.map(|_| ())
 }
 
 /// Ends all that other runs of a node carried: claims, sessions, owed kicks.

@@ -54,13 +54,12 @@ async fn shown(state: &State, nodes: Vec<(NodeId, Option<NodeInfo>)>) -> Result<
     let live = claims::live(&state.pg, None).await?;
     let ids = nodes.iter().map(|(id, _)| id.clone()).collect();
     let sessions = state.sessions.on_nodes(ids).await.unwrap_or_default();
-    let now_ms = clock::unix_ms();
     let enrolled = state.nodes.enrolments();
     let show = |(place, (id, info)): (usize, (NodeId, Option<NodeInfo>))| {
         let enrolment = enrolled.get(&id)?;
         let until = enrolment.secrets.previous.as_ref().map(|(_, until)| *until);
         Some(Node {
-            state: state.nodes.state(&id, now_ms).map_or("joining", |s| s.as_str()).to_owned(),
+            state: state.health.state(&id).map_or("joining", |s| s.as_str()).to_owned(),
             streams: live.iter().filter(|held| held.from.node == id).map(|_| 1).sum(),
             sessions: sessions.get(place).copied().unwrap_or_default(),
             warnings: info.as_ref().map(warnings).unwrap_or_default(),

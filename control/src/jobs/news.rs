@@ -127,8 +127,10 @@ pub async fn run(state: Arc<State>, stop: CancellationToken) {
         match item {
             Ok(FromRedis::Message { channel, payload }) if channel == keys::EVENTS => {
                 let heard = state.news.message(&payload);
-                if heard.is_some_and(|heard| matches!(heard.event, Event::MembersChanged { .. })) {
-                    state.nodes.told();
+                if let Some(Event::MembersChanged { version }) = heard.as_ref().map(|heard| &heard.event)
+                    && *version > state.fleet.membership().version
+                {
+                    state.health.stir();
                 }
             }
             Ok(FromRedis::Message { channel, .. }) if channel == keys::ENROLMENTS => state.nodes.told(),

@@ -46,7 +46,7 @@ pub struct MediaMetrics {
     rebuilds: IntCounter,
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: Result<C, prometheus::Error>) -> C {
+pub(super) fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: Result<C, prometheus::Error>) -> C {
     let metric = metric.expect("names and labels here are well formed");
     registry.register(Box::new(metric.clone())).expect("names here are unique");
     metric

@@ -1,7 +1,7 @@
 //! Reserving, taking over, giving up; and the statements against the rules they carry out.
 
 use super::{
-    claims_placing::member,
+    claims_placing::{LATER, member},
     edge::{key_of, new_session},
     helpers::until,
     media::{Node, Scene},
@@ -146,11 +146,12 @@ async fn what_cannot_be_reserved_says_why() {
     let scene = Scene::start("public").await;
     let (control, edge) = (scene.control(), &scene.edge);
     let stranger = Node::quiet("n9", "x");
-    control.state.fleet.learn(Membership { version: 1, members: vec![member(&scene.node, NodeState::Down)] });
+    let _held = control.state.health.hold().await;
+    control.state.fleet.learn(Membership { version: LATER, members: vec![member(&scene.node, NodeState::Down)] });
     let answer = edge.reserve(control, &scene.stream, &stranger, &scene.key).await;
     answer.is_problem(503, "no-node");
     assert!(answer.body["detail"].as_str().unwrap().contains("n1 is down, n9 is not enrolled"), "{answer:?}");
-    control.state.fleet.learn(Membership { version: 2, members: vec![member(&scene.node, NodeState::Up)] });
+    control.state.fleet.learn(Membership { version: LATER + 1, members: vec![member(&scene.node, NodeState::Up)] });
     let nowhere = StreamId::parse("nowhere").unwrap();
     edge.reserve(control, &nowhere, &scene.node, &scene.key).await.is_problem(404, "stream-not-found");
     let body = json!({ "stream": scene.stream });

@@ -118,7 +118,9 @@ async fn two_hundred_at_once_from_four_tasks_on_two_control_nodes_break_no_bound
     let other = test.another(&[("DATABASE_POOL_SIZE", "8")]).await;
     let controls = [&test.control, &other].map(|control| Arc::clone(&control.state));
     let far = kit::clock::unix_ms() + 3_600_000;
+    let mut held = Vec::new();
     for state in &controls {
+        held.push(state.health.hold().await);
         // Later than any the control node makes itself meanwhile.
         assert!(state.fleet.learn(membership(far)));
     }

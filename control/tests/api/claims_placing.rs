@@ -7,6 +7,9 @@ use super::{
 use proto::node::{Member, Membership, NodeAddresses, NodeLimits, NodeState};
 use serde_json::{Value, json};
 
+/// Versions that no control node makes by itself.
+pub(crate) const LATER: u64 = 1 << 60;
+
 /// A node as the membership names it.
 pub(crate) fn member(node: &Node, state: NodeState) -> Member {
     Member {
@@ -37,7 +40,8 @@ async fn the_edges_order_is_taken_where_it_is_fit_and_the_own_one_where_not() {
     let scene = Scene::start("public").await;
     let control = scene.control();
     let two = Node::second(control).await;
-    let learn = |version, members| control.state.fleet.learn(Membership { version, members });
+    let _held = control.state.health.hold().await;
+    let learn = |n, members| control.state.fleet.learn(Membership { version: LATER + n, members });
     let (one, up) = (&scene.node, NodeState::Up);
     learn(1, vec![member(one, up), member(&two, up)]);
     assert_eq!(reserved(&scene, &[&two, one]).await.as_deref(), Ok("n2"));

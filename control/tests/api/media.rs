@@ -17,6 +17,7 @@ use std::{
 /// What a node's API shows and what was done to it.
 #[derive(Debug, Default)]
 struct Inside {
+    name: &'static str,
     service: String,
     clients: BTreeMap<String, Value>,
     kicked: Vec<String>,
@@ -40,7 +41,7 @@ impl Drop for Node {
 }
 
 fn head(inside: &Inside, code: i64) -> Value {
-    json!({ "code": code, "server": "fake", "service": inside.service, "pid": "1" })
+    json!({ "code": code, "server": inside.name, "service": inside.service, "pid": "1" })
 }
 
 fn with(mut head: Value, name: &str, value: Value) -> HttpResponse {
@@ -99,7 +100,7 @@ impl Node {
 
     /// One that was not heard yet.
     pub(crate) fn quiet(name: &'static str, secret: &'static str) -> Self {
-        let inside: Shared = Arc::new(Mutex::new(Inside { service: "run1".into(), ..Inside::default() }));
+        let inside: Shared = Arc::new(Mutex::new(Inside { name, service: "run1".into(), ..Inside::default() }));
         let data = web::Data::new(Arc::clone(&inside));
         let server = HttpServer::new(move || {
             App::new()
@@ -128,7 +129,8 @@ impl Node {
 
     /// Starts another run: nobody is connected any more.
     pub(crate) fn restart(&self, service: &str) {
-        *self.inside.lock().unwrap() = Inside { service: service.into(), ..Inside::default() };
+        let name = self.name;
+        *self.inside.lock().unwrap() = Inside { name, service: service.into(), ..Inside::default() };
     }
 
     /// Stops answering, as a process that is gone.

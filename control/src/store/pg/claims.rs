@@ -175,6 +175,8 @@ pub enum Which<'a> {
     Credential(&'a Credential),
     /// All on a node but those of this run; all of them without one.
     Node(&'a NodeId, Option<&'a ServiceId>),
+    /// All on one run of a node.
+    Run(&'a NodeId, &'a ServiceId),
 }
 
 /// Frees claims and ends their broadcasts; reservations too, except for [`Which::Connection`] and [`Which::Client`]. Nothing held is nothing done.
@@ -210,6 +212,7 @@ pub async fn end(pg: &Pg, which: Which<'_>, reason: EndReason) -> Result<Vec<End
             node = Some(id.as_str());
             other_run = run.map(ServiceId::as_str);
         }
+        Which::Run(id, run) => (node, service) = (Some(id.as_str()), Some(run.as_str())),
     }
     let params: [Param<'_>; 11] = [
         (&word, Type::TEXT),

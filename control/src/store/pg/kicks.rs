@@ -94,6 +94,15 @@ pub async fn forget_other_runs(pg: &Pg, node: &NodeId, service: &ServiceId) -> R
     many(pg, sql, &[(&node.as_str(), Type::TEXT), (&service.as_str(), Type::TEXT)]).await.map(|_| ())
 }
 
+/// Strikes out what one run of a node owed: it is gone, and its clients with it.
+///
+/// # Errors
+/// [`PgError`].
+pub async fn forget_run(pg: &Pg, node: &NodeId, service: &ServiceId) -> Result<(), PgError> {
+    let sql = "DELETE FROM owed_kicks WHERE node = $1 AND service = $2";
+    many(pg, sql, &[(&node.as_str(), Type::TEXT), (&service.as_str(), Type::TEXT)]).await.map(|_| ())
+}
+
 /// Gives up what is too old; how many.
 ///
 /// # Errors
