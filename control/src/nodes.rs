@@ -134,9 +134,12 @@ impl Nodes {
         self.enrolments().contains_key(node).then(|| nodes::state(self.read().get(node), now_ms))
     }
 
-    /// Where a node's API is, if its heartbeat told.
+    /// Where a node's API is: where the operator said, else where its heartbeat tells.
     #[must_use]
     pub fn api(&self, node: &NodeId) -> Option<String> {
+        if let Some(at) = self.enrolment(node).as_ref().and_then(|enrolment| enrolment.at.as_ref()) {
+            return Some(format!("http://{}", at.api));
+        }
         self.read().get(node).and_then(nodes::api_url)
     }
 

@@ -193,9 +193,11 @@ impl Health {
         self.judges = judges;
     }
 
-    /// Takes one input in.
+    /// Takes one input in. A hook or what another prober judged changes no state by itself, so whoever tells those may leave all but
+    /// [`Output::Look`] aside.
     pub fn step(&mut self, input: Input, now_ms: u64) -> Vec<Output> {
         let mut out = Vec::new();
+        let settles = !matches!(input, Input::Hook(_) | Input::Told(..));
         match input {
             Input::Beat(service) => self.beat(service, now_ms, &mut out),
             Input::Hook(service) => {
@@ -213,7 +215,7 @@ impl Health {
             Input::Told(state, service) => self.told(state, service),
             Input::Tick => {}
         }
-        if self.judges {
+        if settles && self.judges {
             self.settle(now_ms, &mut out);
         }
         out

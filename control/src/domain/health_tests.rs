@@ -192,7 +192,8 @@ fn who_does_not_judge_follows_and_begins_with_what_it_was_told() {
     case.beat(1).tell(Input::Told(NodeState::Up, Some(run(1)))).is(NodeState::Up);
     case.word(edge(), Met::Refused).probe(Met::Refused).is(NodeState::Up);
     case.health.judge(true);
-    case.after(10).is(NodeState::Up);
+    case.after(10).is(NodeState::Suspect);
+    case.probe(Met::Answered).probe(Met::Answered).is(NodeState::Up);
     case.after(2_000).probe(Met::Answered).is(NodeState::Up);
     case.tell(Input::Told(NodeState::Down, None)).is(NodeState::Up);
 }
@@ -269,7 +270,7 @@ proptest! {
                 }
             }
             if before == NodeState::Down { prop_assert_ne!(health.state(), NodeState::Up, "back, but never joining"); }
-            if health.state() == NodeState::Up && before != NodeState::Up { prop_assert!(health.checked && !health.stale); }
+            if health.state() == NodeState::Up && before == NodeState::Joining { prop_assert!(health.checked && !health.stale); }
         }
     }
 }

@@ -147,6 +147,9 @@ mod tests {
             cpu: 0.0,
             memory_kib: 0,
             uptime_s: 1,
+            clients: 0,
+            traffic_bytes: 0,
+            bandwidth_kbps: 0,
             seen_at_ms: 1,
         };
         let at = addresses(&info).unwrap();

@@ -27,7 +27,6 @@ struct Other {
 struct Inside {
     others: BTreeMap<ControlId, Other>,
     read_ms: u64,
-    edges: usize,
 }
 
 /// The control nodes this process knows of.

@@ -13,7 +13,7 @@ use crate::{
 };
 use futures_util::{StreamExt as _, stream};
 use kit::{clock, pg::PgError};
-use proto::{ClientId, NodeId, ServiceId, node::NodeState, session::EndReason, srs::api::Client};
+use proto::{ClientId, NodeId, ServiceId, SessionId, node::NodeState, session::EndReason, srs::api::Client};
 use std::{collections::HashSet, sync::Arc};
 
 /// Ends told, and clients kicked, at once.
@@ -37,20 +37,17 @@ pub fn spawn(state: &Arc<State>, node: &NodeId) {
 async fn end(state: &Arc<State>, node: &NodeId, service: &ServiceId) -> Result<(), PgError> {
     let ended = claims::end(&state.pg, Which::Run(node, service), EndReason::NodeLost).await?;
     state.media.claims("lost", ended.len());
-    let told = |publisher| async move { live::ended(state, publisher, EndReason::NodeLost).await };
-    stream::iter(&ended).for_each_concurrent(AT_ONCE, told).await;
+    let told = |publisher: claims::Ended| async move { live::ended(state, &publisher, EndReason::NodeLost).await };
+    stream::iter(ended).for_each_concurrent(AT_ONCE, told).await;
     kicks::forget_run(&state.pg, node, service).await?;
     let Ok(open) = state.sessions.of_node(node.clone()).await else { return Ok(()) };
-    let of_run = open.iter().filter(|entry| entry.service == *service);
-    let close = |entry: &crate::sessions::OnNode| {
-        let id = entry.session;
-        async move {
-            if state.sessions.close(id, EndReason::NodeLost).await.is_err() {
-                state.metrics.redis_skipped("session");
-            }
+    let of_run = open.into_iter().filter(|entry| entry.service == *service).map(|entry| entry.session);
+    let close = |id: SessionId| async move {
+        if state.sessions.close(id, EndReason::NodeLost).await.is_err() {
+            state.metrics.redis_skipped("session");
         }
     };
-    stream::iter(of_run).map(close).buffer_unordered(AT_ONCE).collect::<()>().await;
+    stream::iter(of_run.collect::<Vec<_>>()).for_each_concurrent(AT_ONCE, close).await;
     Ok(())
 }
 
@@ -90,7 +87,7 @@ async fn left(state: &State, node: &NodeId, service: &ServiceId) -> Result<usize
             live::closed(state, &owner, EndReason::NodeLost).await;
         }
     };
-    stream::iter(stale).map(kick).buffer_unordered(AT_ONCE).collect::<()>().await;
+    stream::iter(stale).for_each_concurrent(AT_ONCE, kick).await;
     Ok(count)
 }
 

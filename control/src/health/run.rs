@@ -55,11 +55,10 @@ fn turn(state: &Arc<State>, began_ms: u64) {
     }
     for node in &enrolled {
         let ours = judges && state.health.controls.is_ours(node, now_ms);
-        let checked = state.nodes.info(node).is_some();
-        if state.health.take_on(node, ours, checked, now_ms) {
+        if state.health.take_on(node, ours, now_ms) {
             state.health.stir();
         }
-        feed(state, node, Input::Tick, now_ms);
+        feed(state, node, Input::Checked(is_checked(state, node)), now_ms);
         let stretch = if informed { 1 } else { state.health.controls.known() };
         if ours && let Some(api) = state.nodes.api(node) {
             probe_if_due(state, node, api, now_ms, stretch);
@@ -80,6 +79,11 @@ fn turn(state: &Arc<State>, began_ms: u64) {
         // One writes, one waits: bounded by the lock inside.
         tokio::spawn(async move { members::sync(&state).await });
     }
+}
+
+/// Whether everything that is asked of a node before it joins is in order.
+fn is_checked(state: &State, node: &NodeId) -> bool {
+    state.nodes.info(node).is_some()
 }
 
 /// Tells a node's machine something and does what follows.
@@ -175,8 +179,8 @@ impl super::Fitness {
         nodes.len() != before
     }
 
-    /// Says whether this process judges a node, and whether its checks are passed; true if the judge changed.
-    fn take_on(&self, node: &NodeId, ours: bool, checked: bool, now_ms: u64) -> bool {
+    /// Says whether this process judges a node; true if that changed.
+    fn take_on(&self, node: &NodeId, ours: bool, now_ms: u64) -> bool {
         self.ensure(node);
         let mut nodes = self.lock();
         let Some(entry) = nodes.get_mut(node) else { return false };
@@ -185,9 +189,6 @@ impl super::Fitness {
             entry.ours = ours;
             entry.due_ms = now_ms;
             entry.health.judge(ours);
-        }
-        if entry.health.state() == NodeState::Joining {
-            entry.health.step(Input::Checked(checked), now_ms);
         }
         changed
     }

@@ -14,6 +14,7 @@ mod documents;
 mod edge;
 mod events;
 mod health;
+mod health_nodes;
 mod hooks;
 mod limits;
 mod media;

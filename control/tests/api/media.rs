@@ -6,7 +6,7 @@ use super::{
     helpers::{Answer, Control, Session, Test, send, until},
 };
 use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, web};
-use proto::{NodeId, ServiceId, StreamId, api::NewStream, internal::Credential};
+use proto::{NodeId, ServiceId, StreamId, api::NewStream, internal::Credential, node::NodeState};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::{
@@ -21,6 +21,8 @@ struct Inside {
     service: String,
     clients: BTreeMap<String, Value>,
     kicked: Vec<String>,
+    deaf: bool,
+    stubborn: bool,
 }
 
 type Shared = Arc<Mutex<Inside>>;
@@ -50,6 +52,10 @@ fn with(mut head: Value, name: &str, value: Value) -> HttpResponse {
 }
 
 async fn versions(data: web::Data<Shared>) -> HttpResponse {
+    if data.lock().unwrap().deaf {
+        // Longer than anybody waits for a probe.
+        actix_web::rt::time::sleep(std::time::Duration::from_secs(2)).await;
+    }
     HttpResponse::Ok().json(head(&data.lock().unwrap(), 0))
 }
 
@@ -79,7 +85,11 @@ async fn client(data: web::Data<Shared>, path: web::Path<String>) -> HttpRespons
 async fn kick(data: web::Data<Shared>, path: web::Path<String>) -> HttpResponse {
     let mut inside = data.lock().unwrap();
     inside.kicked.push(path.clone());
-    let code = if inside.clients.remove(&*path).is_some() { 0 } else { 2049 };
+    let known = inside.clients.contains_key(&*path);
+    if !inside.stubborn {
+        inside.clients.remove(&*path);
+    }
+    let code = if known { 0 } else { 2049 };
     HttpResponse::Ok().json(json!({ "code": code }))
 }
 
@@ -88,6 +98,7 @@ impl Node {
     pub(crate) async fn start(control: &Control) -> Self {
         let node = Self::quiet("n1", "node-one-secret");
         node.beat(control).await;
+        node.is(control, NodeState::Up).await;
         node
     }
 
@@ -95,6 +106,7 @@ impl Node {
     pub(crate) async fn second(control: &Control) -> Self {
         let node = Self::quiet("n2", "node-two-secret");
         node.beat(control).await;
+        node.is(control, NodeState::Up).await;
         node
     }
 
@@ -119,6 +131,12 @@ impl Node {
         Self { name, secret, port, inside, server: handle }
     }
 
+    /// Waits until the membership says so.
+    pub(crate) async fn is(&self, control: &Control, state: NodeState) {
+        let id = self.id();
+        until(state.as_str(), async || control.state.fleet.member(&id).filter(|member| member.state == state)).await;
+    }
+
     pub(crate) fn id(&self) -> NodeId {
         NodeId::parse(self.name).unwrap()
     }
@@ -136,6 +154,16 @@ impl Node {
     /// Stops answering, as a process that is gone.
     pub(crate) async fn die(&self) {
         self.server.stop(false).await;
+    }
+
+    /// Answers probes too late, or again in time.
+    pub(crate) fn deaf(&self, deaf: bool) {
+        self.inside.lock().unwrap().deaf = deaf;
+    }
+
+    /// Takes kicks and keeps the clients, or lets them go again.
+    pub(crate) fn stubborn(&self, stubborn: bool) {
+        self.inside.lock().unwrap().stubborn = stubborn;
     }
 
     /// Shows a client in the API.

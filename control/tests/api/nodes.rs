@@ -80,31 +80,6 @@ async fn a_publisher_and_a_viewer_that_srs_lost_are_found_gone() {
 }
 
 #[actix_web::test]
-async fn a_silent_node_is_down_and_what_it_carried_is_over_when_its_process_is_gone() {
-    let scene = Scene::start("public").await;
-    let (control, node) = (scene.control(), &scene.node);
-    let admin = control.admin("admin").await;
-    scene.live("c1").await;
-    let mut info = control.state.nodes.info(&node.id()).unwrap();
-    // The silence of 15 s, without waiting for it.
-    info.seen_at_ms -= 16_000;
-    control.state.kv.one(Cmd::del(keys::NODES)).await.unwrap();
-    control.state.nodes.hear(info);
-    let state = control.get("/v1/nodes/n1", Some(&admin)).await.is(200).body;
-    assert_eq!(state["state"], "down");
-    scene.edge.reserve(control, &scene.stream, node, &scene.key).await.is_problem(503, "no-node");
-    until("it is told", async || {
-        let told = control.state.kv.one(Cmd::get(&keys::node_down(&node.id()))).await.unwrap();
-        (!told.is_nil()).then_some(())
-    })
-    .await;
-    assert!(scene.placement().await.is_some(), "its API still answers");
-    node.die().await;
-    until("the stream is over", async || scene.placement().await.is_none().then_some(())).await;
-    scene.stop().await;
-}
-
-#[actix_web::test]
 async fn a_node_known_to_one_control_is_known_to_all() {
     let scene = Scene::start("public").await;
     let other = scene.test.another(&[]).await;
