@@ -240,15 +240,16 @@ proptest! {
             let present = health.service().cloned();
             match &input {
                 Input::Beat(service) | Input::Hook(service) if Some(service) == present.as_ref() => sign_ms = now_ms,
-                Input::Word(by, service, met) => {
-                    if *met != Met::OtherRun && (*by == Witness::Prober || Some(service) == present.as_ref()) {
-                        refused.remove(by);
-                        bad.remove(by);
-                        if *met == Met::Refused { refused.insert(by.clone(), now_ms); }
-                        if matches!(met, Met::Refused | Met::Silent) { bad.insert(by.clone(), now_ms); }
-                    }
+                Input::Word(by, service, met)
+                    if *met != Met::OtherRun && (*by == Witness::Prober || Some(service) == present.as_ref()) =>
+                {
+                    refused.remove(by);
+                    bad.remove(by);
+                    if *met == Met::Refused { refused.insert(by.clone(), now_ms); }
+                    if matches!(met, Met::Refused | Met::Silent) { bad.insert(by.clone(), now_ms); }
                 }
-                _ => {}
+                Input::Beat(_) | Input::Hook(_) | Input::Word(..) | Input::Checked(_) | Input::Stale(_) | Input::Told(..)
+                | Input::Tick => {}
             }
             let before = health.state();
             let out = health.step(input, now_ms);

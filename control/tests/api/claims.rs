@@ -146,7 +146,7 @@ async fn what_cannot_be_reserved_says_why() {
     let scene = Scene::start("public").await;
     let (control, edge) = (scene.control(), &scene.edge);
     let stranger = Node::quiet("n9", "x");
-    let _held = control.state.health.hold().await;
+    let held = control.state.health.hold().await;
     control.state.fleet.learn(Membership { version: LATER, members: vec![member(&scene.node, NodeState::Down)] });
     let answer = edge.reserve(control, &scene.stream, &stranger, &scene.key).await;
     answer.is_problem(503, "no-node");
@@ -158,6 +158,7 @@ async fn what_cannot_be_reserved_says_why() {
     edge.post(control, "/internal/v1/claims", &body).await.is_problem(400, "bad-request");
     control.post("/internal/v1/claims", None, body.clone()).await.is_problem(401, "unauthenticated");
     control.post("/internal/v1/claims", Some(&scene.owner), body).await.is_problem(401, "unauthenticated");
+    drop(held);
     scene.stop().await;
 }
 

@@ -40,7 +40,7 @@ async fn the_edges_order_is_taken_where_it_is_fit_and_the_own_one_where_not() {
     let scene = Scene::start("public").await;
     let control = scene.control();
     let two = Node::second(control).await;
-    let _held = control.state.health.hold().await;
+    let held = control.state.health.hold().await;
     let learn = |n, members| control.state.fleet.learn(Membership { version: LATER + n, members });
     let (one, up) = (&scene.node, NodeState::Up);
     learn(1, vec![member(one, up), member(&two, up)]);
@@ -57,6 +57,7 @@ async fn the_edges_order_is_taken_where_it_is_fit_and_the_own_one_where_not() {
     let other = proto::ServiceId::parse("run9").unwrap();
     learn(5, vec![Member { service: Some(other), ..member(one, up) }, member(&two, NodeState::Down)]);
     assert_eq!(reserved(&scene, &[one]).await.as_deref(), Ok("n1"), "under the run that the cluster knows");
+    drop(held);
     scene.stop().await;
 }
 
