@@ -3,7 +3,10 @@
 //! One control node, the node's prober, judges; the others feed their machines too, follow what the prober tells, and are ready to take over.
 //! docs/nodes.md has the table of states.
 
-use proto::{ControlId, EdgeId, ServiceId, node::{Met, NodeState}};
+use proto::{
+    ControlId, EdgeId, ServiceId,
+    node::{Met, NodeState},
+};
 use std::collections::{BTreeMap, VecDeque};
 
 /// How long a witness's word counts.

@@ -122,8 +122,7 @@ mod tests {
 
     #[test]
     fn every_node_has_one_prober_and_a_dead_ones_nodes_find_another() {
-        let (a, b) =
-            (Controls::new(ControlId::parse("a").unwrap()), Controls::new(ControlId::parse("b").unwrap()));
+        let (a, b) = (Controls::new(ControlId::parse("a").unwrap()), Controls::new(ControlId::parse("b").unwrap()));
         let nodes: Vec<NodeId> = (0..20).map(|n| NodeId::parse(&format!("n{n}")).unwrap()).collect();
         for now in [10_000, 11_000] {
             for controls in [&a, &b] {

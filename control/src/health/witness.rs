@@ -33,7 +33,9 @@ pub fn ask(state: &Arc<State>, node: &NodeId, now_ms: u64) {
                     feed(&state, &node, word, clock::unix_ms());
                 }
             }
-            Some(Ok(response)) => tracing::debug!(%node, %control, status = %response.status(), "a witness did not look"),
+            Some(Ok(response)) => {
+                tracing::debug!(%node, %control, status = %response.status(), "a witness did not look")
+            }
             Some(Err(error)) => missed(&state, &control, &error),
             None => {}
         }

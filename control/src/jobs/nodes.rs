@@ -84,7 +84,8 @@ fn heard(state: &Arc<State>, infos: Vec<NodeInfo>, now_ms: u64) {
 /// Hooks that other control nodes heard.
 fn signs_of(state: &Arc<State>, signs: &BTreeMap<String, String>, now_ms: u64) {
     for (node, text) in signs {
-        let read = text.split_once(' ').and_then(|(service, at)| Some((ServiceId::parse(service).ok()?, at.parse().ok()?)));
+        let read =
+            text.split_once(' ').and_then(|(service, at)| Some((ServiceId::parse(service).ok()?, at.parse().ok()?)));
         if let (Ok(node), Some((service, at_ms))) = (NodeId::parse(node), read) {
             state.health.signed(&node, &service, at_ms, now_ms);
         }
