@@ -1,4 +1,5 @@
 //! The health of media nodes: who finds out that one is gone, how fast, and what ends with it.
+#![expect(clippy::print_stdout, reason = "the times that were measured")]
 
 use super::{
     helpers::{Control, until},
