@@ -9,26 +9,10 @@ use crate::domain::sessions::Filter;
 use futures_util::future::BoxFuture;
 use kit::kv::KvError;
 use proto::{
-    ClientId, NodeId, ServiceId, SessionId, StreamId, UserId,
-    fleet::Placement,
-    internal::Credential,
-    session::{EndReason, Session},
+    ClientId, NodeId, ServiceId, SessionId, StreamId, fleet::Placement, session::EndReason,
 };
-use serde::{Deserialize, Serialize};
 
-/// A session with what only control-api needs to know of it. Its JSON reads as a [`Session`] too.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Known {
-    /// The session.
-    #[serde(flatten)]
-    pub session: Session,
-    /// Its stream's owner.
-    #[serde(default)]
-    pub owner: Option<UserId>,
-    /// What let it in, if that was told: an edge does not tell what let a viewer in.
-    #[serde(default)]
-    pub credential: Option<Credential>,
-}
+pub use proto::session::Known;
 
 /// What opening a session met.
 #[derive(Debug, Clone, PartialEq)]

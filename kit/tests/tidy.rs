@@ -58,6 +58,7 @@ fn is_core(path: &Path) -> bool {
     let text = path.to_string_lossy();
     text.starts_with("proto/src/")
         || text.starts_with("placement/src/")
+        || text.starts_with("control/gossip/src/")
         || text.contains("/domain/")
         || path.file_name().is_some_and(|name| name == "core.rs")
 }

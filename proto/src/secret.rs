@@ -24,6 +24,8 @@ pub enum Purpose {
     Internal,
     /// SRT induction cookies.
     SrtCookie,
+    /// Messages between control nodes.
+    Gossip,
 }
 
 impl Purpose {
@@ -34,6 +36,7 @@ impl Purpose {
             Self::IcePassword => b"keystone ice-pwd v1",
             Self::Internal => b"keystone internal v1",
             Self::SrtCookie => b"keystone srt-cookie v1",
+            Self::Gossip => b"keystone gossip v1",
         }
     }
 }

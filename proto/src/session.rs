@@ -1,6 +1,9 @@
 //! Sessions: one publisher or one viewer, whatever the protocol.
 
-use crate::ids::{BroadcastId, ClientId, EdgeId, NodeId, ServiceId, SessionId, StreamId};
+use crate::{
+    ids::{BroadcastId, ClientId, EdgeId, NodeId, ServiceId, SessionId, StreamId, UserId},
+    internal::Credential,
+};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use time::OffsetDateTime;
@@ -115,4 +118,18 @@ pub struct Session {
     /// Why it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<EndReason>,
+}
+
+/// A session with what only control-api needs to know of it. Its JSON reads as a [`Session`] too.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Known {
+    /// The session.
+    #[serde(flatten)]
+    pub session: Session,
+    /// Its stream's owner.
+    #[serde(default)]
+    pub owner: Option<UserId>,
+    /// What let it in, if that was told: an edge does not tell what let a viewer in.
+    #[serde(default)]
+    pub credential: Option<Credential>,
 }
