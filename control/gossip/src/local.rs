@@ -45,6 +45,8 @@ impl Core {
         self.table.shared.runs.release(run);
         let Some(slot) = self.table.slots.get(at) else { return Opened::Again };
         let (age, before, unsure) = (slot.age, slot.session, slot.stamp.origin == NO_ORIGIN);
+        // Others may have heard of a loss of the run before we do.
+        let era = era.max(age.era);
         let is_open = slot.life == Life::Open && age.era == era;
         if is_open && before == id {
             if unsure {
@@ -102,8 +104,11 @@ impl Core {
     ///
     /// Sessions that begin on it afterwards, when it was cut off only and is back, stand.
     pub fn lost(&mut self, now: Now, run: &Run) -> usize {
-        let found = self.table.shared.runs.find(run).and_then(|run| self.table.shared.runs.data(run));
-        let era = found.map_or(0, |run| run.era).saturating_add(1);
+        let found = self.table.shared.runs.find(run);
+        let known = found.and_then(|run| self.table.shared.runs.data(run)).map_or(0, |run| run.era);
+        let open = found.into_iter().flat_map(|run| self.table.of_run(run));
+        let eras = open.filter_map(|at| self.table.slots.get(at)).map(|slot| slot.age.era);
+        let era = eras.fold(known, u16::max).saturating_add(1);
         let stamp = self.next(now, 0);
         let mut effects = Vec::new();
         self.table.apply_lost(run, era, stamp, (now.unix_ms, now.mono_ms), &mut effects);

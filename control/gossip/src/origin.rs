@@ -47,6 +47,7 @@ pub(crate) struct Ranges {
 
 impl Ranges {
     /// All numbers up to this one arrived.
+    #[cfg(test)]
     pub(crate) const fn upto(&self) -> u64 {
         self.upto
     }

@@ -37,7 +37,8 @@ pub(crate) struct Pull {
     id: u64,
     peer: ControlId,
     deadline_ms: u64,
-    progress: bool,
+    /// How much was here when it was asked for.
+    held: u64,
 }
 
 impl Peer {
@@ -147,11 +148,7 @@ impl Core {
                 self.table.apply(value, origin, *seq, at, &mut effects);
             }
             if let Some(state) = self.table.origins.get_mut(origin) {
-                let before = state.seen.clone();
                 state.seen.add(section.after, section.upto);
-                if let Some(pull) = self.pull.as_mut().filter(|pull| pull.id == answers) {
-                    pull.progress |= state.seen != before;
-                }
             }
             if answers == 0
                 && let Some(peer) = self.peers.get_mut(&from.control)
@@ -174,13 +171,20 @@ impl Core {
         if !last {
             return;
         }
-        let (peer, progress) = (pull.peer.clone(), pull.progress);
+        // Its messages may come in any order, so what was missing may have come before.
+        let (peer, held) = (pull.peer.clone(), pull.held);
         self.pull = None;
-        if !progress {
+        if self.held() == held && !self.wants(&peer).is_empty() {
             self.avoid(now, &peer);
         } else if !self.wants(&peer).is_empty() {
             self.ask(now, peer);
         }
+    }
+
+    /// How many changes of others arrived in all.
+    fn held(&self) -> u64 {
+        let others = self.table.origins.iter().filter(|(at, _)| *at != self.my);
+        others.map(|(_, state)| state.seen.have().held).fold(0, u64::saturating_add)
     }
 
     fn avoid(&mut self, now: Now, peer: &ControlId) {
@@ -248,7 +252,7 @@ impl Core {
         let bytes = codec::want(&self.keys, &self.me, &peer, now.unix_ms, id, &wants);
         self.out.push(Output::Send { to: peer.clone(), bytes });
         let deadline_ms = now.mono_ms.saturating_add(ANSWER_WAIT_MS);
-        self.pull = Some(Pull { id, peer, deadline_ms, progress: false });
+        self.pull = Some(Pull { id, peer, deadline_ms, held: self.held() });
     }
 
     /// Answers what a peer lacks, up to a bound; it asks on for the rest.

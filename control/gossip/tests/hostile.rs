@@ -114,8 +114,11 @@ fn a_wish_for_somebody_else_is_refused() {
     }
     let later = |ms| Now { mono_ms: LATER.mono_ms + ms, ..LATER };
     owner.tick(later(limits::BEACON_MS));
-    let vector = owner.outputs().pop();
-    let Some(Output::Publish(vector)) = vector else { panic!("no vector: {vector:?}") };
+    let vector = owner.outputs().into_iter().rev().find_map(|output| match output {
+        Output::Publish(bytes) => Some(bytes),
+        _ => None,
+    });
+    let vector = vector.unwrap();
     // The changes themselves are lost.
     asker.message(later(limits::BEACON_MS), &vector).unwrap();
     asker.tick(later(limits::BEACON_MS + 1));
