@@ -25,11 +25,13 @@ impl Core {
     pub(crate) fn adopt(&mut self, now: Now) {
         let Channel::Up { since_ms } = self.channel else { return };
         let hearing = now.mono_ms.saturating_sub(self.heard_ms) < SILENT_MS;
-        if !hearing || now.mono_ms.saturating_sub(since_ms) < DEAD_MS || self.alive(now).min() != Some(&self.me.control) {
+        if !hearing || now.mono_ms.saturating_sub(since_ms) < DEAD_MS || self.alive(now).min() != Some(&self.me.control)
+        {
             return;
         }
         let mut room = ADOPT_BATCH;
-        let dead: Vec<u16> = self.table.origins.iter().filter(|(at, state)| self.is_dead(now, *at, state)).map(|(at, _)| at).collect();
+        let dead: Vec<u16> =
+            self.table.origins.iter().filter(|(at, state)| self.is_dead(now, *at, state)).map(|(at, _)| at).collect();
         let mut nodes = BTreeSet::new();
         for origin in dead {
             let taken = self.adopt_from(now, origin, room, &mut nodes);

@@ -217,7 +217,13 @@ impl PartsWriter {
         self.sections = self.sections.saturating_add(1);
     }
 
-    pub(crate) fn seal(&self, keys: &Keys, from: &Origin, to: Option<&ControlId>, (answers, last): (u64, bool)) -> Vec<u8> {
+    pub(crate) fn seal(
+        &self,
+        keys: &Keys,
+        from: &Origin,
+        to: Option<&ControlId>,
+        (answers, last): (u64, bool),
+    ) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.body.len().saturating_add(self.names.len()).saturating_add(32));
         wire::number(&mut body, answers);
         body.push(u8::from(last));

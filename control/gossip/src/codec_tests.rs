@@ -45,7 +45,15 @@ fn protocols() -> impl Strategy<Value = Protocol> {
 
 fn reasons() -> impl Strategy<Value = EndReason> {
     use EndReason as E;
-    prop::sample::select(vec![E::ClientLeft, E::Kicked, E::TakenOver, E::Revoked, E::NodeLost, E::StreamMoved, E::Reconciled])
+    prop::sample::select(vec![
+        E::ClientLeft,
+        E::Kicked,
+        E::TakenOver,
+        E::Revoked,
+        E::NodeLost,
+        E::StreamMoved,
+        E::Reconciled,
+    ])
 }
 
 prop_compose! {
@@ -166,13 +174,17 @@ fn other_formats_are_told_apart() {
     assert_eq!(read(&with_head(9, 2, BEACON)), Error::TooNew { needs: 2 });
     assert_eq!(read(&with_head(9, 1, 77)), Error::UnknownKind { kind: 77 }, "a newer sender that we can read");
     assert_eq!(read(&with_head(1, 1, BEACON)), Error::Damaged, "no body");
-    assert_eq!(read(&vec![0; MESSAGE_BYTES_MAX + 1]), Error::TooLong { got: MESSAGE_BYTES_MAX + 1, limit: MESSAGE_BYTES_MAX });
+    assert_eq!(
+        read(&vec![0; MESSAGE_BYTES_MAX + 1]),
+        Error::TooLong { got: MESSAGE_BYTES_MAX + 1, limit: MESSAGE_BYTES_MAX }
+    );
 }
 
 #[test]
 fn a_rotation_of_the_secret_loses_no_message() {
     let bytes = beacon(&keys("old"), &origin("c-a"), SENT_MS, &Beacon::default());
-    let both = Keyring { current: ClusterSecret::from_setting("new"), previous: Some(ClusterSecret::from_setting("old")) };
+    let both =
+        Keyring { current: ClusterSecret::from_setting("new"), previous: Some(ClusterSecret::from_setting("old")) };
     assert!(open(&Keys::new(&both), &bytes).is_ok());
     assert_eq!(open(&keys("new"), &bytes), Err(Error::Stranger));
     assert_eq!(format!("{:?}", Keys::new(&both)), "Keys(..)");
@@ -217,11 +229,24 @@ fn golden_bytes() {
         text,
         concat!(
             // formats, time, sender and its life, nobody in particular, kind
-            "0101000001a0c4506c7b03632d61000000000000000700", "03",
+            "0101000001a0c4506c7b03632d61000000000000000700",
+            "03",
             // the answer to 9, the last one; two names; one section of c-b, after 3, 997 numbers, one entry
-            "0901", "02026e300173", "01", "03632d6207", "03", "e507", "01",
+            "0901",
+            "02026e300173",
+            "01",
+            "03632d6207",
+            "03",
+            "e507",
+            "01",
             // the second number; an end of 11 bytes
-            "02", "020b", "000100", "0001", "026331", "01", "0301",
+            "02",
+            "020b",
+            "000100",
+            "0001",
+            "026331",
+            "01",
+            "0301",
         )
     );
 }

@@ -248,7 +248,8 @@ impl Core {
     /// Time passes. Call it when [`Core::due`] says so, or more often.
     pub fn tick(&mut self, now: Now) {
         let waited = self.pending_ms.map_or(0, |since| now.mono_ms.saturating_sub(since));
-        if self.pending_ms.is_some() && (waited >= FLUSH_MS || self.issued.saturating_sub(self.flushed) >= FLUSH_ENTRIES)
+        if self.pending_ms.is_some()
+            && (waited >= FLUSH_MS || self.issued.saturating_sub(self.flushed) >= FLUSH_ENTRIES)
         {
             self.flush(now);
         }

@@ -74,7 +74,13 @@ impl Core {
         if let Some(at) = self.table.find(&key.run, &key.client) {
             return self.close_at(now, at, reason);
         }
-        let era = self.table.shared.runs.find(&key.run).and_then(|run| self.table.shared.runs.data(run)).map_or(0, |run| run.era);
+        let era = self
+            .table
+            .shared
+            .runs
+            .find(&key.run)
+            .and_then(|run| self.table.shared.runs.data(run))
+            .map_or(0, |run| run.era);
         let stamp = self.next(now, 0);
         let end = (reason, now.unix_ms);
         self.table.apply_close(key, Age { era, turn: 0 }, stamp, end, now.mono_ms, &mut Vec::new());

@@ -159,7 +159,8 @@ impl Table {
 
     /// Forgets what others told of runs, but not how often those were lost; which ranges of others arrived is forgotten too.
     pub(crate) fn drop_others(&mut self, my: u16) {
-        let runs: Vec<u32> = self.shared.runs.iter().filter(|(_, _, run)| run.stamp.origin != my).map(|(at, _, _)| at).collect();
+        let runs: Vec<u32> =
+            self.shared.runs.iter().filter(|(_, _, run)| run.stamp.origin != my).map(|(at, _, _)| at).collect();
         for run in runs {
             if let Some(state) = self.shared.runs.data_mut(run) {
                 state.stamp = Stamp::NOBODY;
@@ -194,7 +195,13 @@ impl Table {
             let run = what & !RUN_BIT;
             let state = self.shared.runs.data(run)?;
             let run = self.shared.runs.name(run)?.clone();
-            return Some(Value::Lost { run, era: state.era, term: state.stamp.term, at_ms: state.at_ms, ago_ms: ago(state.lost_ms) });
+            return Some(Value::Lost {
+                run,
+                era: state.era,
+                term: state.stamp.term,
+                at_ms: state.at_ms,
+                ago_ms: ago(state.lost_ms),
+            });
         }
         let slot = self.slots.get(what)?;
         let (age, term) = (slot.age, slot.stamp.term);

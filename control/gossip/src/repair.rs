@@ -8,7 +8,8 @@ use crate::{
     core::{Channel, Core, Event, Now, Output},
     error::Error,
     limits::{
-        ANSWER_MESSAGES_MAX, ANSWER_WAIT_MS, AVOID_MS, BEACON_MS, GAP_WAIT_MS, ORIGINS_MAX, WANTS_A_SECOND_MAX, WANTS_MAX,
+        ANSWER_MESSAGES_MAX, ANSWER_WAIT_MS, AVOID_MS, BEACON_MS, GAP_WAIT_MS, ORIGINS_MAX, WANTS_A_SECOND_MAX,
+        WANTS_MAX,
     },
     merge::At,
     origin::{Have, Origin},
@@ -297,9 +298,10 @@ impl Core {
     /// Control nodes that were heard within two vectors, this one included.
     pub(crate) fn alive(&self, now: Now) -> impl Iterator<Item = &ControlId> {
         let fresh = BEACON_MS.saturating_mul(5).saturating_div(2);
-        let others = self.peers.iter().filter(move |(_, peer)| {
-            peer.beacon_ms.is_some_and(|at| now.mono_ms.saturating_sub(at) <= fresh)
-        });
+        let others = self
+            .peers
+            .iter()
+            .filter(move |(_, peer)| peer.beacon_ms.is_some_and(|at| now.mono_ms.saturating_sub(at) <= fresh));
         others.map(|(id, _)| id).chain(std::iter::once(&self.me.control))
     }
 }

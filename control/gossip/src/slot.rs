@@ -164,9 +164,8 @@ impl Shared {
             (self.runs.take(&home), Client::new(&session.client_id))
         });
         let plain = home.is_none() && session.broadcast.is_none() && known.credential.is_none();
-        let extra = (!plain).then(|| {
-            Box::new(Extra { broadcast: session.broadcast, credential: known.credential.clone(), home })
-        });
+        let extra = (!plain)
+            .then(|| Box::new(Extra { broadcast: session.broadcast, credential: known.credential.clone(), home }));
         Slot {
             client: Client::new(&key.client),
             session: session.id,

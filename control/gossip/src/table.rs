@@ -62,7 +62,8 @@ impl Table {
     pub(crate) fn find_in(&self, run: u32, client: &ClientId) -> Option<u32> {
         let bytes = client.as_str().as_bytes();
         let hash = Self::key_hash(self.seed, run, bytes);
-        let same = |at: &u32| self.slots.get(*at).is_some_and(|slot| slot.run == run && slot.client.as_bytes() == bytes);
+        let same =
+            |at: &u32| self.slots.get(*at).is_some_and(|slot| slot.run == run && slot.client.as_bytes() == bytes);
         self.keys.find(hash, same).copied()
     }
 
@@ -138,7 +139,8 @@ impl Table {
         let (was, is) = (old.origin != NO_ORIGIN, stamp.origin != NO_ORIGIN);
         if was != is && self.is_linked(at) {
             let fingerprint = self.fingerprint(at);
-            self.digest = if is { self.digest.wrapping_add(fingerprint) } else { self.digest.wrapping_sub(fingerprint) };
+            self.digest =
+                if is { self.digest.wrapping_add(fingerprint) } else { self.digest.wrapping_sub(fingerprint) };
         }
     }
 
@@ -171,7 +173,14 @@ impl Table {
     }
 
     /// Ends an open entry, or says of an ended one whose change its end is.
-    pub(crate) fn close(&mut self, at: u32, age: Age, stamp: Stamp, (reason, closed_ms): (EndReason, u64), heard_ms: u64) {
+    pub(crate) fn close(
+        &mut self,
+        at: u32,
+        age: Age,
+        stamp: Stamp,
+        (reason, closed_ms): (EndReason, u64),
+        heard_ms: u64,
+    ) {
         self.leave_indexes(at);
         let Some(slot) = self.slots.get_mut(at) else { return };
         // A later turn's end came without its beginning: what is here is another session, so there is no record of the one that ended.
@@ -190,9 +199,8 @@ impl Table {
         if let Life::Closed(_) = slot.life {
             let hash = hash_of(slot.session.as_bytes(), self.seed);
             let (slots, seed) = (&self.slots, self.seed);
-            self.closed.insert_unique(hash, at, |at| {
-                slots.get(*at).map_or(0, |slot| hash_of(slot.session.as_bytes(), seed))
-            });
+            self.closed
+                .insert_unique(hash, at, |at| slots.get(*at).map_or(0, |slot| hash_of(slot.session.as_bytes(), seed)));
         }
         self.tombstones.push_back((at, closed_s));
     }

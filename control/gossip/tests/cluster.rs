@@ -113,7 +113,8 @@ impl World {
         if self.cut.contains(&from) || self.cut.contains(&to) {
             return;
         }
-        let times = if self.dice.roll(100) < self.loss { 0 } else { 1 + u64::from(self.dice.roll(100) < self.loss / 2) };
+        let times =
+            if self.dice.roll(100) < self.loss { 0 } else { 1 + u64::from(self.dice.roll(100) < self.loss / 2) };
         for _ in 0..times {
             let slow = if self.loss > 0 && self.dice.roll(20) == 0 { 400 } else { 5 };
             let at = self.ms + 1 + self.dice.roll(slow);
@@ -255,7 +256,8 @@ impl World {
             assert_eq!(core.digest(), self.nodes[0].as_ref().unwrap().digest());
             for stream in 0..5 {
                 let stream = StreamId::parse(&format!("s{stream}")).unwrap();
-                let viewers = self.truth.values().filter(|k| k.session.stream == stream && k.session.role == Role::Play);
+                let viewers =
+                    self.truth.values().filter(|k| k.session.stream == stream && k.session.role == Role::Play);
                 assert_eq!(core.viewers(&stream), viewers.count() as u64);
             }
             for known in list {
