@@ -8,9 +8,7 @@ pub mod redis;
 use crate::domain::sessions::Filter;
 use futures_util::future::BoxFuture;
 use kit::kv::KvError;
-use proto::{
-    ClientId, NodeId, ServiceId, SessionId, StreamId, fleet::Placement, session::EndReason,
-};
+use proto::{ClientId, NodeId, ServiceId, SessionId, StreamId, fleet::Placement, session::EndReason};
 
 pub use proto::session::Known;
 

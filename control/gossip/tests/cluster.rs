@@ -1,4 +1,9 @@
 //! Control nodes over a channel that loses, doubles, delays and reorders; cuts, restarts, lost nodes. One seed, one run.
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "names made here are well formed, and dice of a few sides fit anything"
+)]
 
 use gossip::{Core, Event, Key, Keys, Now, Opened, Origin, Output, Run, limits};
 use proto::{

@@ -1,4 +1,5 @@
 //! Messages that are not what they should be: refused with a reason, and nothing is changed.
+#![expect(clippy::unwrap_used, reason = "names made here are well formed")]
 
 use gossip::{Core, Error, Keys, Now, Origin, Output, limits};
 use proptest::prelude::*;
@@ -40,10 +41,10 @@ fn known(n: u8) -> Known {
 
 fn published(core: &mut Core) -> Vec<Vec<u8>> {
     core.tick(LATER);
-    let published = core.outputs().into_iter().filter_map(|output| match output {
-        Output::Publish(bytes) => Some(bytes),
-        _ => None,
-    });
+    let published = core
+        .outputs()
+        .into_iter()
+        .filter_map(|output| if let Output::Publish(bytes) = output { Some(bytes) } else { None });
     published.collect()
 }
 
@@ -98,10 +99,11 @@ fn a_vector_from_the_future_is_refused() {
         other.message(LATER, &bytes).unwrap();
     }
     other.leave(LATER);
-    let beacon = other.outputs().into_iter().rev().find_map(|output| match output {
-        Output::Publish(bytes) => Some(bytes),
-        _ => None,
-    });
+    let beacon = other
+        .outputs()
+        .into_iter()
+        .rev()
+        .find_map(|output| if let Output::Publish(bytes) = output { Some(bytes) } else { None });
     assert_eq!(unchanged(&mut core, &beacon.unwrap(), LATER), Error::Future);
 }
 
@@ -114,19 +116,20 @@ fn a_wish_for_somebody_else_is_refused() {
     }
     let later = |ms| Now { mono_ms: LATER.mono_ms + ms, ..LATER };
     owner.tick(later(limits::BEACON_MS));
-    let vector = owner.outputs().into_iter().rev().find_map(|output| match output {
-        Output::Publish(bytes) => Some(bytes),
-        _ => None,
-    });
+    let vector = owner
+        .outputs()
+        .into_iter()
+        .rev()
+        .find_map(|output| if let Output::Publish(bytes) = output { Some(bytes) } else { None });
     let vector = vector.unwrap();
     // The changes themselves are lost.
     asker.message(later(limits::BEACON_MS), &vector).unwrap();
     asker.tick(later(limits::BEACON_MS + 1));
     asker.tick(later(limits::BEACON_MS + 1 + limits::GAP_WAIT_MS));
-    let asked = asker.outputs().into_iter().find_map(|output| match output {
-        Output::Send { bytes, .. } => Some(bytes),
-        _ => None,
-    });
+    let asked = asker
+        .outputs()
+        .into_iter()
+        .find_map(|output| if let Output::Send { bytes, .. } = output { Some(bytes) } else { None });
     if let Some(bytes) = asked {
         assert_eq!(unchanged(&mut quiet("c-z"), &bytes, LATER), Error::NotForUs);
         for _ in 0..limits::WANTS_A_SECOND_MAX {
