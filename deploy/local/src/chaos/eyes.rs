@@ -163,9 +163,9 @@ impl Control {
         self.api.value(Method::POST, path, Some(body)).await
     }
 
-    /// Whether `/readyz` says 200.
-    pub(crate) async fn ready(&self) -> bool {
-        self.get("/readyz").await.is_some()
+    /// Whether `/readyz` names Redis as away.
+    pub(crate) async fn misses_redis(&self) -> bool {
+        self.get("/readyz").await.is_some_and(|ready| ready["redis"] == "away")
     }
 
     async fn sessions(&self) -> Option<Vec<Value>> {

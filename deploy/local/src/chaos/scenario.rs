@@ -251,7 +251,7 @@ impl Stage<'_> {
             }
             Kind::Prober | Kind::Partition => fewer(living, "/v1/controls", usize::from(shape.controls)).await,
             Kind::Edge => fewer(living, "/v1/edges", usize::from(shape.edges)).await,
-            Kind::Redis => unready(living).await,
+            Kind::Redis => without_redis(living).await,
             Kind::Postgres => None,
         }
     }
@@ -299,11 +299,11 @@ async fn fewer(living: &Eyes, list: &str, all: usize) -> Option<Duration> {
     living.until(KNOWN_WITHIN, less).await
 }
 
-/// Until one says that it is not ready.
-async fn unready(living: &Eyes) -> Option<Duration> {
-    let not = async |eyes: &Eyes| {
-        let asks = eyes.controls.iter().map(async |control| control.ready().await);
-        !futures_util::future::join_all(asks).await.into_iter().all(|ready| ready)
+/// Until all say that Redis is away.
+async fn without_redis(living: &Eyes) -> Option<Duration> {
+    let away = async |eyes: &Eyes| {
+        let asks = eyes.controls.iter().map(async |control| control.misses_redis().await);
+        futures_util::future::join_all(asks).await.into_iter().all(|away| away)
     };
-    living.until(KNOWN_WITHIN, not).await
+    living.until(KNOWN_WITHIN, away).await
 }

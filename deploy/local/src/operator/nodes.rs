@@ -17,7 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The table of nodes, also for `keystone status`.
 pub(crate) fn node_table(nodes: &[Value], now_ms: u64) -> Table {
     let mut table =
-        Table::new(&["node", "state", "streams", "sessions", "weight", "zone", "version", "seen", "address"]);
+        Table::new(&["node", "state", "streams", "sessions", "weight", "zone", "version", "seen", "address", "note"]);
     for node in nodes {
         table.row(vec![
             text(node, &["/id"]),
@@ -28,10 +28,20 @@ pub(crate) fn node_table(nodes: &[Value], now_ms: u64) -> Table {
             text(node, &["/zone"]),
             text(node, &["/info/version", "/version"]),
             age(node, &["/info/seen_at_ms", "/seen_at_ms"], now_ms),
-            text(node, &["/at/api", "/addresses/api", "/api"]),
+            text(node, &["/at/api", "/info/endpoints/api"]),
+            failed_checks(node),
         ]);
     }
     table
+}
+
+/// What it was found lacking when it came.
+fn failed_checks(node: &Value) -> String {
+    let failed = node["checks"].as_array().into_iter().flatten().filter(|check| check["ok"] == false);
+    failed
+        .map(|check| format!("{}: {}", text(check, &["/check"]), text(check, &["/why"])))
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// Its state, with what stands beside it.
@@ -82,7 +92,9 @@ fn flatten(name: &str, value: &Value, fields: &mut Vec<(String, String)>) {
             map.iter().for_each(|(key, value)| flatten(&under(key), value, fields));
         }
         Value::Null => {}
-        Value::Array(items) if items.is_empty() => {}
+        Value::Array(items) if items.iter().all(Value::is_object) => {
+            items.iter().enumerate().for_each(|(at, item)| flatten(&format!("{name}.{at}"), item, fields));
+        }
         Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
             fields.push((name.to_owned(), text(value, &[""])));
         }
@@ -91,14 +103,16 @@ fn flatten(name: &str, value: &Value, fields: &mut Vec<(String, String)>) {
 
 pub(crate) async fn add(door: &mut Door, add: &AddNode) -> Result<(), DoorError> {
     let made = door.post("/v1/nodes", &body_of(add)).await?;
-    say::note(&format!(
-        "{} is enrolled. Its secret is shown only now; it goes into its hook and heartbeat URLs:",
-        add.node
-    ));
-    say::out(&text(&made, &["/secret"]));
-    say::note(&format!("  hooks      http://CONTROL:8081/v1/hooks/srs/{}/SECRET", add.node));
-    say::note(&format!("  heartbeat  http://CONTROL:8081/v1/hooks/heartbeat/{}/SECRET", add.node));
+    say::note(&format!("{} is enrolled. Its secret, shown only now:", add.node));
+    secret(&made);
     Ok(())
+}
+
+/// The secret alone on standard output, for scripts; beside it what goes into `srs.conf`.
+fn secret(made: &Value) {
+    say::out(&text(made, &["/secret"]));
+    let lines = text(made, &["/srs_conf"]);
+    say::note(&format!("and what goes into srs.conf:\n\n{lines}"));
 }
 
 fn body_of(add: &AddNode) -> Value {
@@ -147,11 +161,9 @@ pub(crate) async fn remove(door: &mut Door, node: &str) -> Result<(), DoorError>
 pub(crate) async fn rotate(door: &mut Door, node: &str, overlap: Option<Duration>) -> Result<(), DoorError> {
     let body = overlap.map_or_else(|| json!({}), |overlap| json!({"overlap_seconds": overlap.as_secs()}));
     let made = door.post(&format!("/v1/nodes/{node}:rotate-secret"), &body).await?;
-    say::note(&format!(
-        "the new secret of {node}, shown only now; the old one is good until {}:",
-        text(&made, &["/previous_valid_until"])
-    ));
-    say::out(&text(&made, &["/secret"]));
+    let until = text(&made, &["/previous_valid_until"]);
+    say::note(&format!("The new secret of {node}, shown only now; the old one is good until {until}:"));
+    secret(&made);
     Ok(())
 }
 
@@ -265,6 +277,9 @@ mod tests {
     #[test]
     fn what_stands_beside_a_state_is_shown() {
         assert_eq!(state(&json!({"state": "up"})), "up");
+        let checks =
+            json!({"checks": [{"check": "api", "ok": true}, {"check": "rtmp", "ok": false, "why": "refused"}]});
+        assert_eq!(failed_checks(&checks), "rtmp: refused");
         assert_eq!(state(&json!({"state": "up", "draining": true})), "up, draining");
         let lines = details(&json!({"id": "n", "info": {"cpu": 0.5}, "warnings": []}));
         assert_eq!(lines, ["id        n", "info.cpu  0.5"]);

@@ -1,4 +1,5 @@
-//! The short form of `make chaos`: a media node is killed and an edge, with a small audience on the built-in node.
+//! The short form of `make chaos`: a media node is killed and an edge, with a small audience on the built-in node. What it costs in time is promised for a
+//! machine that has nothing else to do, so only `make chaos` judges that.
 use crate::support::{Scratch, repository};
 use keystone::{
     chaos::{Kind, Outcome, Settings, run},
@@ -28,6 +29,10 @@ async fn sessions_that_can_live_outlive_a_node_and_an_edge_and_the_others_come_b
     assert_eq!(node.losses.lost, node.losses.had_to, "who was on the node, and nobody else: {node:?}");
     assert!(node.losses.had_to >= 3, "the busiest of three nodes has two publishers and their viewers: {node:?}");
     assert_eq!(edge.losses.lost, 0, "media does not run through an edge: {edge:?}");
-    let broken: Vec<_> = rows.iter().flat_map(|row| row.broken()).collect();
-    assert_eq!(broken, Vec::<String>::new());
+    for row in &rows {
+        assert!(row.failed.is_none() && row.detect.is_some(), "done, and known: {row:?}");
+        assert!(row.losses.out.is_empty(), "who lost a session has media again: {row:?}");
+        assert!(row.equal.is_ok(), "the tables of both control-apis and of the nodes are equal again: {row:?}");
+        assert!(row.doubles.seen().is_empty(), "no stream ever had two publishers: {row:?}");
+    }
 }
