@@ -46,8 +46,8 @@ const SPARE: u16 = 8;
 const STREAMS_PER_USER: usize = 40;
 /// Between two pictures of a publisher.
 const PICTURE_EVERY: Duration = Duration::from_secs(1);
-/// A client gives a session up when nothing came for this long: two pictures and half a one.
-const PATIENCE: Duration = Duration::from_millis(2_500);
+/// A client gives a session up when nothing came for this long, as the web page does: three pictures.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Longest wait until the whole audience has media for the first time.
 const SEATED_WITHIN: Duration = Duration::from_secs(60);
 

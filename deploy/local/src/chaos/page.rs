@@ -74,12 +74,12 @@ const HOW: &str = "
 ## How to read it
 
 - **Clients** are WebRTC sessions of `keystone`'s own client over Caddy and the edges, each with its own ICE, DTLS and SRTP; a publisher sends one keyframe of 64 × 64
-  pixels a second. Who hears nothing for 2.5 s gives the session up, DELETEs it and POSTs again after 0.2 to 0.4 s, then 0.4 to 0.8 s, at most 2 s.
+  pixels a second. Who hears nothing for 3 s gives the session up, DELETEs it and POSTs again after 0.2 to 0.4 s, then 0.4 to 0.8 s, at most 2 s.
 - **lost** are sessions that had media before the fault and lost it; **had to be** are those on the media node that was killed or drained.
 - **detected**: until every living control-api shows a node as down or draining; a process as gone from its list; Redis as away (`/readyz`).
 - **publisher gap**, **viewer gap**: two more clients POST four times a second all the time, one on streams of its own, one on streams that the fault does not touch;
   this is the longest time in which none of these came out well.
-- **lost: next POST**: from the fault to the next 201 of a client that lost its session, 2.5 s of which is its own patience.
+- **lost: next POST**: from the fault to the next 201 of a client that lost its session, 3 s of which is its own patience.
 - **tables equal**: `GET /v1/sessions` of every living control-api against each other and against `/api/v1/clients` of every living node; from the fault, or
   from the end of one that ends by itself (Redis, PostgreSQL, cut, the drain's deadline).
 - **two publishers**: streams that two clients published at once at some look, one look a second over all nodes; more than 5 s in a row breaks a promise.

@@ -21,7 +21,7 @@ const KNOWN_WITHIN: Duration = Duration::from_secs(20);
 /// Longest wait for media and tables after a fault; more than every promise, to tell late from never.
 const MENDED_WITHIN: Duration = Duration::from_secs(40);
 /// Clients notice that media stopped within their patience and one look; tables are compared only then.
-const NOTICED_WITHIN: Duration = Duration::from_secs(3);
+const NOTICED_WITHIN: Duration = Duration::from_millis(3_500);
 /// What a fault without an end of its own is looked at for at least.
 const LOOK_AT_LEAST: Duration = Duration::from_secs(6);
 /// How long a cut-off control-api is cut off: longer than it takes the others to give it up.
