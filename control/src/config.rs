@@ -11,7 +11,7 @@ use proto::NodeId;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
 };
 use url::Url;
@@ -125,7 +125,9 @@ impl Config {
     pub fn advertised(&self, bound: SocketAddr) -> String {
         match &self.advertise {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-            None if bound.ip().is_unspecified() => format!("http://{}", SocketAddr::new(own_address(), bound.port())),
+            None if bound.ip().is_unspecified() => {
+                format!("http://{}", SocketAddr::new(kit::net::own_address(), bound.port()))
+            }
             None => format!("http://{bound}"),
         }
     }
@@ -214,16 +216,6 @@ fn origins(raw: &str) -> Result<Vec<String>, String> {
             Ok(origin.origin().ascii_serialization())
         })
         .collect()
-}
-
-/// The address this machine sends from, found without sending anything; loopback on a machine without a network.
-fn own_address() -> IpAddr {
-    // TEST-NET-1: routed like any public address, never answered.
-    let route = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
-        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
-        socket.local_addr()
-    });
-    route.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
 }
 
 #[cfg(test)]

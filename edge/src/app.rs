@@ -7,8 +7,8 @@ use crate::{
     front::{Front, Parts},
     hooks::{Courier, Hooks},
     metrics::Metrics,
-    nodes::{self, Nodes},
-    registration,
+    nodes::{Keeper, Nodes, poll, watch::Watch, witness},
+    registration::Registration,
     replica::{Replica, feed},
     routes,
     srs::SrsClient,
@@ -19,6 +19,7 @@ use anyhow::Context as _;
 use kit::{kv::Redis, shutdown::Tasks};
 use proto::EdgeId;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Seconds that requests in flight get to end.
@@ -65,9 +66,9 @@ impl App {
             tracing::warn!("EDGE_AUTH=open: anybody publishes and plays any stream here");
         }
         let listen = config.listen;
-        let (parts, courier) = parts(config).await?;
+        let (parts, inboxes) = parts(config).await?;
         let parts = Arc::new(parts);
-        nodes::round(&parts.nodes, &parts.srs, &parts.streams, &parts.metrics).await;
+        poll::round(&parts.keeper, &parts.srs).await;
         let front = Front::new(parts.clone());
         let data = web::Data::new(front.clone());
         let server = HttpServer::new(move || actix_web::App::new().app_data(data.clone()).configure(routes::configure))
@@ -79,7 +80,7 @@ impl App {
             .bind(listen)
             .with_context(|| format!("cannot listen on {listen}"))?;
         let address = server.addrs().first().copied().context("a bound server has an address")?;
-        let tasks = start(&parts, courier, address).await;
+        let tasks = start(&parts, inboxes, address).await;
         Ok(Self { server: server.run(), address, parts, front, tasks })
     }
 
@@ -95,16 +96,23 @@ impl App {
         &self.front
     }
 
-    /// Serves until `shutdown` is cancelled, then lets requests in flight end.
+    /// Serves until `shutdown` is cancelled. Then it is not ready and takes no more sessions, so that load balancers turn to other edges, which
+    /// serve its sessions as well; after `EDGE_DRAIN_SECONDS` it lets requests in flight end and is gone. Media does not pass here and goes on.
     ///
     /// # Errors
     /// The server failed by itself.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         tracing::info!(edge = %self.front.edge(), address = %self.address, "edge-gateway serves on {}", self.address);
         let handle = self.server.handle();
-        let flows = self.parts.flows.clone();
+        let (flows, leaving, drain) = (self.parts.flows.clone(), self.parts.leaving.clone(), self.parts.config.drain);
         actix_web::rt::spawn(async move {
             shutdown.cancelled().await;
+            tracing::info!(
+                seconds = drain.as_secs(),
+                "this edge is about to end: it is not ready and takes no more sessions"
+            );
+            leaving.cancel();
+            tokio::time::sleep(drain).await;
             // New connections wait; flows run on the server's threads, so they end before those do.
             handle.pause().await;
             flows.close();
@@ -120,7 +128,13 @@ impl App {
     }
 }
 
-async fn parts(config: Config) -> anyhow::Result<(Parts, Courier)> {
+/// What the background tasks work through.
+struct Inboxes {
+    courier: Courier,
+    signs: mpsc::Receiver<witness::Input>,
+}
+
+async fn parts(config: Config) -> anyhow::Result<(Parts, Inboxes)> {
     let edge =
         EdgeId::parse(&format!("edge-{}", kit::random::letters(EDGE_ID_LETTERS))).context("letters make an id")?;
     let metrics = Metrics::new().context("metrics have distinct names")?;
@@ -128,30 +142,61 @@ async fn parts(config: Config) -> anyhow::Result<(Parts, Courier)> {
     let replica = Replica::new(config.secret.clone());
     let control = Control::new(&config.controls, replica.clone(), edge.clone(), metrics.clone())?;
     let srs = SrsClient::new(metrics.clone())?;
-    let nodes = Nodes::new(&config.upstreams);
-    let lookup = Lookup { kv: kv.clone(), replica: replica.clone(), control: control.clone() };
+    let (nodes, signs) = Nodes::new(&config.upstreams, config.zone.as_deref());
+    let lookup = Lookup {
+        kv: kv.clone(),
+        replica: replica.clone(),
+        control: control.clone(),
+        nodes: nodes.clone(),
+        srs: srs.clone(),
+    };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(ARBITERS_MAX);
     let streams = Arc::new(Registry::new(threads, lookup, metrics.clone()));
     let admission =
         Admission::new(config.auth, config.rate_limit, kv.clone(), replica.clone(), control.clone(), metrics.clone());
-    let flows = TaskTracker::new();
+    let keeper =
+        Keeper { nodes: nodes.clone(), streams: streams.clone(), replica: replica.clone(), metrics: metrics.clone() };
     let (hooks, courier) = Hooks::new(control.clone(), replica.clone(), streams.clone(), kv.clone(), metrics.clone())?;
-    let parts = Parts { config, edge, metrics, kv, replica, nodes, streams, admission, control, srs, hooks, flows };
-    Ok((parts, courier))
+    let (leaving, flows) = (CancellationToken::new(), TaskTracker::new());
+    let parts = Parts {
+        config,
+        edge,
+        metrics,
+        kv,
+        replica,
+        nodes,
+        keeper,
+        streams,
+        admission,
+        control,
+        srs,
+        hooks,
+        leaving,
+        flows,
+    };
+    Ok((parts, Inboxes { courier, signs }))
 }
 
 /// Starts the background tasks; returns once the replica was read for the first time, or could not be.
-async fn start(parts: &Arc<Parts>, courier: Courier, address: SocketAddr) -> Tasks {
+async fn start(parts: &Arc<Parts>, inboxes: Inboxes, address: SocketAddr) -> Tasks {
     let mut tasks = Tasks::default();
     let stop = tasks.token();
-    let listener: Arc<dyn feed::Listener> = parts.streams.clone();
+    let listener: Arc<dyn feed::Listener> = Arc::new(parts.keeper.clone());
     let mut feed = feed::Feed::new(parts.kv.clone(), parts.replica.clone(), listener, parts.metrics.clone());
     feed.first().await;
     tasks.spawn("replica", feed.run(stop.clone()));
-    tasks.spawn("hooks", courier.run(stop.clone()));
-    let (nodes, srs, streams) = (parts.nodes.clone(), parts.srs.clone(), parts.streams.clone());
-    tasks.spawn("nodes", nodes::run(nodes, srs, streams, parts.metrics.clone(), stop.clone()));
-    let (kv, edge, metrics) = (parts.kv.clone(), parts.edge.clone(), parts.metrics.clone());
-    tasks.spawn("registration", registration::run(kv, edge, address, metrics, stop));
+    tasks.spawn("hooks", inboxes.courier.run(stop.clone()));
+    tasks.spawn("nodes", poll::run(parts.keeper.clone(), parts.srs.clone(), stop.clone()));
+    let watch = Watch::new(parts.keeper.clone(), parts.srs.clone(), parts.control.clone(), inboxes.signs);
+    tasks.spawn("node watch", watch.run(stop.clone()));
+    let registration = Registration {
+        kv: parts.kv.clone(),
+        edge: parts.edge.clone(),
+        listen: address,
+        url: parts.config.advertised(address),
+        metrics: parts.metrics.clone(),
+        leaving: parts.leaving.clone(),
+    };
+    tasks.spawn("registration", registration.run(stop));
     tasks
 }

@@ -15,14 +15,18 @@ use secrecy::ExposeSecret as _;
 use std::{
     net::{Ipv4Addr, SocketAddr},
     str::FromStr,
+    time::Duration,
 };
 use url::Url;
 
 /// Most nodes in `SRS_UPSTREAM`: what one reservation may propose.
 pub const UPSTREAMS_MAX: usize = proto::internal::PROPOSED_NODES_MAX;
+/// Longest `EDGE_DRAIN_SECONDS`.
+pub const DRAIN_SECONDS_MAX: u64 = 600;
 /// Shortest `EDGE_SECRET`, in bytes.
 pub const SECRET_LEN_MIN: usize = 16;
 
+const DRAIN_SECONDS: u64 = 5;
 const HTTP_PORT: u16 = 8082;
 const RTMP_PORT: u16 = 1935;
 const SRT_PORT: u16 = 10080;
@@ -52,8 +56,14 @@ pub struct Config {
     pub redis: kit::kv::RedisConfig,
     /// `CONTROL_API_URL`: comma list of control-api origins; default: the ones alive in Redis.
     pub controls: Vec<Url>,
-    /// `SRS_UPSTREAM`: the media nodes, at least one and at most [`UPSTREAMS_MAX`].
+    /// `SRS_UPSTREAM`: media nodes besides, and above, the ones that control-api has enrolled; at most [`UPSTREAMS_MAX`], default none.
     pub upstreams: Vec<Upstream>,
+    /// `EDGE_ZONE`: nodes of this zone are preferred for new streams; default: all alike.
+    pub zone: Option<String>,
+    /// `EDGE_ADVERTISE_URL`: how the cluster reaches this edge; default the listen address, or this machine's own when that is a wildcard.
+    pub advertise: Option<Url>,
+    /// `EDGE_DRAIN_SECONDS`: how long an edge that was told to end goes on for load balancers to notice, 0 to [`DRAIN_SECONDS_MAX`]; default 5.
+    pub drain: Duration,
     /// Media listeners and the WebRTC relay.
     pub media: MediaSettings,
     /// `LOG_FORMAT`: `json` (default) or `text`.
@@ -224,10 +234,7 @@ fn secret(env: &mut Env) -> Option<Keyring> {
 }
 
 fn upstreams(env: &mut Env) -> Vec<Upstream> {
-    let Some(text) = env.text("SRS_UPSTREAM") else {
-        env.mistake("SRS_UPSTREAM", "is not set; it must be a comma list like http://10.0.0.5:1985?id=node-1");
-        return Vec::new();
-    };
+    let Some(text) = env.text("SRS_UPSTREAM") else { return Vec::new() };
     match upstream::parse_list(&text) {
         Ok(list) => list,
         Err(why) => {
@@ -237,7 +244,24 @@ fn upstreams(env: &mut Env) -> Vec<Upstream> {
     }
 }
 
+fn drain(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds <= DRAIN_SECONDS_MAX);
+    seconds.map(Duration::from_secs).ok_or_else(|| format!("must be whole seconds, at most {DRAIN_SECONDS_MAX}"))
+}
+
 impl Config {
+    /// How the cluster reaches an edge that is bound to `bound`.
+    #[must_use]
+    pub fn advertised(&self, bound: SocketAddr) -> String {
+        match &self.advertise {
+            Some(url) => url.origin().ascii_serialization(),
+            None if bound.ip().is_unspecified() => {
+                format!("http://{}", SocketAddr::new(kit::net::own_address(), bound.port()))
+            }
+            None => format!("http://{bound}"),
+        }
+    }
+
     /// Reads the settings out of `env`.
     ///
     /// # Errors
@@ -268,6 +292,9 @@ impl Config {
             redis: kit::kv::RedisConfig::read(env_mut),
             controls: controls.unwrap_or_default(),
             upstreams: upstreams(env_mut),
+            zone: env_mut.text("EDGE_ZONE"),
+            advertise: env_mut.read("EDGE_ADVERTISE_URL", |text| origin(text).map_err(str::to_owned)),
+            drain: env_mut.read("EDGE_DRAIN_SECONDS", drain).unwrap_or(Duration::from_secs(DRAIN_SECONDS)),
             media,
             log_format: env_mut.or("LOG_FORMAT", LogFormat::Json),
             log_filter: env_mut.text("RUST_LOG"),
@@ -290,6 +317,8 @@ mod tests {
         assert_eq!(config.listen, "0.0.0.0:8082".parse().unwrap());
         assert_eq!(config.cors, CorsOrigins::Any);
         assert_eq!(config.auth, AuthMode::Token);
+        assert_eq!(config.advertised("10.0.0.7:8082".parse().unwrap()), "http://10.0.0.7:8082");
+        assert!(!config.advertised(config.listen).contains("0.0.0.0"));
         assert!(config.secret.is_none() && config.controls.is_empty() && config.media.without_effect().is_empty());
     }
 
@@ -305,10 +334,21 @@ mod tests {
             ("WEBRTC_RELAY", "hunter2"),
             ("EDGE_RTMP_LISTEN", "hunter2"),
             ("CONTROL_API_URL", "hunter2"),
+            ("EDGE_ADVERTISE_URL", "hunter2"),
+            ("EDGE_DRAIN_SECONDS", "601"),
         ])
         .unwrap_err();
-        assert_eq!(error.lines().len(), 9, "{error}");
+        assert_eq!(error.lines().len(), 11, "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn nodes_may_come_from_the_cluster_alone() {
+        let config = read(&[("EDGE_ZONE", "fra"), ("EDGE_ADVERTISE_URL", "http://edge-1:80/")]).unwrap();
+        assert!(config.upstreams.is_empty());
+        assert_eq!(config.zone.as_deref(), Some("fra"));
+        assert_eq!(config.advertised(config.listen), "http://edge-1");
+        assert_eq!(config.drain, Duration::from_secs(5));
     }
 
     #[test]

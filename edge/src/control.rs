@@ -5,12 +5,13 @@
 
 use crate::{metrics::Metrics, replica::Replica};
 use proto::{
-    EdgeId, SessionId, StreamId,
+    EdgeId, NodeId, SessionId, StreamId,
     fleet::{KeyCache, Placement},
     internal::{
         ReleaseRequest, Reservation, ReserveRequest, RouteAnswer, SessionAnswer, StreamAnswer, VerifyKeyRequest,
     },
     journal::JournalRequest,
+    node::NodeReport,
 };
 use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
@@ -136,6 +137,16 @@ impl Control {
     /// [`ControlError`], never `NotFound`.
     pub async fn session(&self, session: &SessionId) -> Result<Option<SessionAnswer>, ControlError> {
         found(self.call::<(), _>(Method::GET, &format!("/internal/v1/sessions/{session}"), None, LOOKUP_MAX).await)
+    }
+
+    /// Tells what was met at a media node.
+    ///
+    /// # Errors
+    /// [`ControlError`]; what still lasts is told again.
+    pub async fn report(&self, node: &NodeId, report: &NodeReport) -> Result<(), ControlError> {
+        let path = format!("/internal/v1/nodes/{node}:report");
+        self.call::<_, serde_json::Value>(Method::POST, &path, Some(report), LOOKUP_MAX).await?;
+        Ok(())
     }
 
     /// Whether any control-api is there at all: tells a hook that was refused from one that nobody heard.

@@ -12,6 +12,8 @@ use kit::problem::{Problem, Row};
 pub const NOT_LIVE_RETRY_SECONDS: u64 = 2;
 /// Seconds after which to try again when a node, Redis or control-api was away.
 pub const AWAY_RETRY_SECONDS: u64 = 2;
+/// Seconds after which to try again when an edge was about to end.
+pub const LEAVING_RETRY_SECONDS: u64 = 1;
 /// Seconds after which to try again when a publisher holds the stream and control-api did not say.
 pub const BUSY_RETRY_SECONDS: u64 = 3;
 
@@ -147,6 +149,9 @@ pub enum ApiError {
     /// No media node can take it now.
     #[error("no media node can take the session")]
     NodeUnavailable,
+    /// This edge is about to end: the load balancer's next one takes the session.
+    #[error("this edge is about to end")]
+    Leaving,
     /// The media node hung up or answered what cannot be used.
     #[error("the media node did not answer properly")]
     UpstreamRefused,
@@ -194,6 +199,7 @@ impl ApiError {
             Self::RateLimited { retry_after: 1 },
             Self::SessionUnknown,
             Self::NodeUnavailable,
+            Self::Leaving,
             Self::UpstreamRefused,
             Self::Away { what: "redis" },
             Self::Internal,
@@ -233,6 +239,7 @@ impl ApiError {
             Self::RateLimited { .. } => row(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests"),
             Self::SessionUnknown => row(StatusCode::NOT_FOUND, "session-unknown", "No such session"),
             Self::NodeUnavailable => row(StatusCode::SERVICE_UNAVAILABLE, "node-unavailable", "No media node"),
+            Self::Leaving => row(StatusCode::SERVICE_UNAVAILABLE, "edge-leaving", "Edge is about to end"),
             Self::UpstreamRefused => row(StatusCode::BAD_GATEWAY, "upstream-refused", "Media node did not answer"),
             Self::Away { .. } => row(StatusCode::SERVICE_UNAVAILABLE, "dependency-away", "Temporarily unavailable"),
             Self::Internal => row(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
@@ -266,6 +273,7 @@ impl ApiError {
             Self::RateLimited { .. } => "too many requests from this address".to_owned(),
             Self::SessionUnknown => "the session does not exist or has ended".to_owned(),
             Self::NodeUnavailable => "no media node can take the session now".to_owned(),
+            Self::Leaving => "this edge is about to end; ask again, and another one answers".to_owned(),
             Self::UpstreamRefused => "the media node did not accept the session".to_owned(),
             Self::Away { what } => format!("{what} cannot be asked now"),
             Self::Internal => "something went wrong on our side".to_owned(),
@@ -279,6 +287,8 @@ impl ApiError {
             Some(*retry_after)
         } else if matches!(self, Self::StreamNotLive) {
             Some(NOT_LIVE_RETRY_SECONDS)
+        } else if matches!(self, Self::Leaving) {
+            Some(LEAVING_RETRY_SECONDS)
         } else if matches!(self, Self::NodeUnavailable | Self::UpstreamRefused | Self::Away { .. }) {
             Some(AWAY_RETRY_SECONDS)
         } else {

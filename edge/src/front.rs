@@ -82,7 +82,7 @@ pub struct Session {
 /// One dependency as `/readyz` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependency {
-    /// `redis`, `control-api`, `secrets`, `nodes`.
+    /// `edge` (whether it takes sessions), `redis`, `control-api`, `secrets`, `nodes`.
     pub name: &'static str,
     /// Whether it can be used now.
     pub ready: bool,
@@ -128,6 +128,12 @@ impl Front {
         self.0.readiness()
     }
 
+    /// Whether this edge is about to end, and takes no more sessions.
+    #[must_use]
+    pub fn leaving(&self) -> bool {
+        self.0.leaving.is_cancelled()
+    }
+
     /// Counts one request of `client` against its limit.
     ///
     /// # Errors
@@ -144,6 +150,9 @@ impl Front {
     /// # Errors
     /// The refusal to answer with. Nothing is left behind then, at the node or elsewhere.
     pub async fn open(&self, request: OpenRequest) -> Result<Opened, ApiError> {
+        if self.leaving() {
+            return Err(ApiError::Leaving);
+        }
         let (reply, answer) = oneshot::channel();
         let parts = self.0.clone();
         self.0.flows.spawn(async move {

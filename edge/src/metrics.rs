@@ -7,8 +7,15 @@ use prometheus::{
     Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, core::Collector,
 };
+use proto::node::Met;
 use proto::session::Role;
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 /// Upper bounds of latency buckets, in seconds: a POST must be answered within 5.
 const LATENCY_BUCKETS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 5.0];
@@ -64,6 +71,10 @@ pub enum Degraded {
     GiveBack,
     /// A session was taken to run because its node still has the same run.
     Session,
+    /// A publisher was let in without a claim, because no control-api was there.
+    Provisional,
+    /// A viewer was sent to the stream's home on the ring, because nobody could be asked where it is.
+    Ring,
 }
 
 impl Degraded {
@@ -75,6 +86,8 @@ impl Degraded {
             Self::Visibility => "visibility",
             Self::GiveBack => "give_back",
             Self::Session => "session",
+            Self::Provisional => "provisional",
+            Self::Ring => "ring",
         }
     }
 }
@@ -91,12 +104,19 @@ pub struct Metrics {
     upstream_latency: HistogramVec,
     actors: IntGauge,
     sessions: IntGauge,
+    publishers: IntGauge,
+    lost: IntCounter,
+    expelled: IntCounterVec,
+    nodes_lost: IntCounter,
+    reports: IntCounterVec,
+    answered: Arc<AtomicU64>,
     unheard: IntCounter,
     news_lost: IntCounter,
     redis_up: IntGauge,
     control_away: IntCounter,
     nodes: IntGaugeVec,
     hooks: HookMetrics,
+    membership: IntGauge,
 }
 
 /// Registers what it makes.
@@ -166,6 +186,26 @@ impl Metrics {
             )?,
             actors: make.gauge("keystone_edge_streams", "Stream actors running.")?,
             sessions: make.gauge("keystone_edge_sessions", "WHIP and WHEP sessions opened here that still run.")?,
+            publishers: make.gauge("keystone_edge_publishers", "Those of keystone_edge_sessions that publish.")?,
+            lost: make.counter(
+                "keystone_edge_sessions_lost_total",
+                "Sessions opened here that ended with their node or with their stream's move.",
+            )?,
+            expelled: make.counters(
+                "keystone_edge_sessions_expelled_total",
+                "Viewers ended because their token was revoked, by whether their node did it.",
+                &["outcome"],
+            )?,
+            nodes_lost: make.counter(
+                "keystone_edge_nodes_lost_total",
+                "Times that a media node was lost or had another run, so that what it carried was gone.",
+            )?,
+            reports: make.counters(
+                "keystone_edge_node_reports_total",
+                "What control-api was told of media nodes, by what was met.",
+                &["met"],
+            )?,
+            answered: Arc::default(),
             unheard: make.counter(
                 "keystone_edge_unheard_total",
                 "Sessions ended at once because the client was gone before the answer.",
@@ -179,8 +219,13 @@ impl Metrics {
                 "keystone_edge_control_away_total",
                 "Calls that a control-api did not answer, so that the next was asked.",
             )?,
+            membership: make
+                .gauge("keystone_edge_membership_version", "Version of the membership in use; 0 before the first.")?,
             nodes: make.keep(IntGaugeVec::new(
-                Opts::new("keystone_edge_nodes", "Media nodes of SRS_UPSTREAM, by state."),
+                Opts::new(
+                    "keystone_edge_nodes",
+                    "Media nodes of the membership and of SRS_UPSTREAM, by whether they are used.",
+                ),
                 &["state"],
             ))?,
             hooks: HookMetrics::new(&make)?,
@@ -190,6 +235,7 @@ impl Metrics {
 
     /// One HTTP request was answered. `route` is the pattern, never the path; `method` is upper case, `other` for unusual ones.
     pub fn http_answered(&self, route: &'static str, method: &'static str, status: u16, seconds: f64) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
         self.requests.with_label_values(&[route, method, &status.to_string()]).inc();
         self.latency.with_label_values(&[route]).observe(seconds);
     }
@@ -220,16 +266,57 @@ impl Metrics {
         self.actors.dec();
     }
 
-    /// A stream's sessions changed in number.
-    pub fn sessions_changed(&self, before: usize, now: usize) {
+    /// A stream's sessions changed in number: all, and those that publish.
+    pub fn sessions_changed(&self, before: (usize, usize), now: (usize, usize)) {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.sessions.add(number(now).saturating_sub(number(before)));
+        self.sessions.add(number(now.0).saturating_sub(number(before.0)));
+        self.publishers.add(number(now.1).saturating_sub(number(before.1)));
     }
 
     /// Sessions that still run.
     #[must_use]
     pub fn sessions(&self) -> u64 {
         u64::try_from(self.sessions.get()).unwrap_or(0)
+    }
+
+    /// Those of [`Metrics::sessions`] that publish.
+    #[must_use]
+    pub fn publishers(&self) -> u64 {
+        u64::try_from(self.publishers.get()).unwrap_or(0)
+    }
+
+    /// HTTP requests answered since the start.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Sessions ended with their node or their stream's move.
+    pub fn sessions_lost(&self, count: usize) {
+        self.lost.inc_by(count.try_into().unwrap_or(u64::MAX));
+    }
+
+    /// Sessions ended because their token was revoked; `failed` of `all` could not be ended at their node.
+    pub fn expelled(&self, all: usize, failed: usize) {
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        self.expelled.with_label_values(&["ended"]).inc_by(count(all.saturating_sub(failed)));
+        self.expelled.with_label_values(&["failed"]).inc_by(count(failed));
+    }
+
+    /// A node was lost, or has another run.
+    pub fn node_lost(&self) {
+        self.nodes_lost.inc();
+    }
+
+    /// control-api was told of a node.
+    pub fn node_reported(&self, met: Met) {
+        let word = match met {
+            Met::Answered => "answered",
+            Met::Refused => "refused",
+            Met::Silent => "silent",
+            Met::OtherRun => "other_run",
+        };
+        self.reports.with_label_values(&[word]).inc();
     }
 
     /// A session was ended because nobody heard its answer.
@@ -252,7 +339,12 @@ impl Metrics {
         self.control_away.inc();
     }
 
-    /// Nodes that answer, of all there are.
+    /// Which membership is in use.
+    pub fn membership(&self, version: u64) {
+        self.membership.set(i64::try_from(version).unwrap_or(i64::MAX));
+    }
+
+    /// Nodes that are used, of all there are.
     pub fn nodes(&self, up: usize, all: usize) {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.nodes.with_label_values(&["up"]).set(number(up));

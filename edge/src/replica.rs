@@ -4,8 +4,11 @@
 //! Filled by [`feed`]: read whole at start, after every lost connection and every few seconds, and kept fresh by news in between.
 
 pub mod feed;
+mod homes;
+pub mod numbers;
 mod placements;
 
+pub use homes::Home;
 pub use placements::Placements;
 
 use data_encoding::BASE64URL_NOPAD;

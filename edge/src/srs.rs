@@ -64,7 +64,10 @@ pub struct Accepted {
 /// Why a node did not do what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SrsError {
-    /// No connection: nothing was opened.
+    /// The connection was refused: nothing listens there, and nothing was opened.
+    #[error("the node refuses connections")]
+    NotListening,
+    /// No connection in time, or no way there: nothing was opened.
     #[error("the node cannot be reached")]
     Unreachable,
     /// It closed the connection without a word: its way to refuse.
@@ -90,7 +93,7 @@ pub enum SrsError {
 impl SrsError {
     const fn outcome(self) -> UpstreamOutcome {
         match self {
-            Self::Unreachable => UpstreamOutcome::Unreachable,
+            Self::NotListening | Self::Unreachable => UpstreamOutcome::Unreachable,
             Self::HungUp => UpstreamOutcome::HungUp,
             Self::TimedOut => UpstreamOutcome::TimedOut,
             Self::Busy => UpstreamOutcome::Busy,
@@ -203,10 +206,22 @@ async fn read(mut response: reqwest::Response) -> Result<String, SrsError> {
 
 fn classify(error: &reqwest::Error) -> SrsError {
     if error.is_connect() {
-        SrsError::Unreachable
+        if refused(error) { SrsError::NotListening } else { SrsError::Unreachable }
     } else if error.is_timeout() {
         SrsError::TimedOut
     } else {
         SrsError::HungUp
     }
+}
+
+/// Whether a connection was refused, which only an operating system without a listener does.
+fn refused(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if inner.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
 }

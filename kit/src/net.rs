@@ -1,7 +1,21 @@
-//! Whose address a request comes from, when proxies stand in between.
+//! Addresses: whose a request comes from, when proxies stand in between, and which one is this machine's.
 
 use ipnet::IpNet;
-use std::{net::IpAddr, str::FromStr};
+use std::{
+    net::{IpAddr, Ipv4Addr, UdpSocket},
+    str::FromStr,
+};
+
+/// The address this machine sends from, found without sending anything; loopback on a machine without a network.
+#[must_use]
+pub fn own_address() -> IpAddr {
+    // TEST-NET-1: routed like any public address, never answered.
+    let route = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+        socket.local_addr()
+    });
+    route.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
+}
 
 /// Addresses, as a list of networks.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -61,6 +61,31 @@ pub struct ControlInfo {
 /// How long a control's or edge's entry counts as alive, in milliseconds; they renew it every 3 s.
 pub const FLEET_ALIVE_MS: u64 = 10_000;
 
+/// Whether an edge takes sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EdgeState {
+    /// It does.
+    #[default]
+    Ready,
+    /// It is about to end: it serves the sessions that there are and takes no more.
+    Draining,
+}
+
+/// What an edge carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct EdgeLoad {
+    /// HTTP requests answered a second, over the last few seconds.
+    #[serde(default)]
+    pub requests_per_second: u64,
+    /// Publishers it let in that still publish.
+    #[serde(default)]
+    pub publishers: u64,
+    /// Viewers it let in that still watch.
+    #[serde(default)]
+    pub viewers: u64,
+}
+
 /// An edge-gateway process, in [`crate::keys::EDGES`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EdgeInfo {
@@ -68,10 +93,19 @@ pub struct EdgeInfo {
     pub id: EdgeId,
     /// Its HTTP listen address.
     pub listen: String,
+    /// Where load balancers and other processes reach it, e.g. `http://10.0.0.7:8082`.
+    #[serde(default)]
+    pub url: String,
     /// Its version.
     pub version: String,
     /// Sessions it opened that still run.
     pub sessions: u64,
+    /// What it carries.
+    #[serde(default)]
+    pub load: EdgeLoad,
+    /// Whether it takes sessions.
+    #[serde(default)]
+    pub state: EdgeState,
     /// Unix milliseconds of its last sign of life.
     pub seen_at_ms: u64,
 }

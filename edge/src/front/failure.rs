@@ -15,7 +15,7 @@ pub(super) fn of_control(error: ControlError) -> ApiError {
 /// A node that did not open a session, after offer, credential and claim were found good: what is left is the node's own doing.
 pub(super) fn of_node(error: SrsError) -> ApiError {
     match error {
-        SrsError::Unreachable | SrsError::TimedOut => ApiError::NodeUnavailable,
+        SrsError::NotListening | SrsError::Unreachable | SrsError::TimedOut => ApiError::NodeUnavailable,
         SrsError::HungUp | SrsError::BadAnswer(_) => ApiError::UpstreamRefused,
         SrsError::Busy => ApiError::StreamBusy { retry_after: crate::error::BUSY_RETRY_SECONDS },
         SrsError::Refused => ApiError::Refused,

@@ -2,22 +2,26 @@
 
 use super::{OpenRequest, Opened, Parts, failure};
 use crate::{
-    admit::Ask,
+    admit::{Admitted, Ask},
     error::ApiError,
     nodes::NodeAddress,
     replica::Secrets,
     srs::{Accepted, OpenAt, SrsError, SrsSession},
+    stream::core::{NewSession, Pass},
 };
 use proto::{
-    ServiceId, SessionId, TokenId,
+    NodeId, ServiceId, SessionId, TokenId,
+    fleet::Placement,
     handle::Handle,
     ice,
+    internal::Credential,
+    node::Met,
     secret::sha256_hex,
     session::{Protocol, Role},
     ticket::{LIFE_SECONDS, Scope, Ticket, ufrag_hash},
     wire::sdp::{Answer, AnswerError, AnswerOptions, Candidates, Kind, Offer, SdpError},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// How long opening may take in all: clients give up after 5 s.
@@ -32,6 +36,20 @@ pub(crate) struct Held {
     handle: Handle,
     /// The single-use token it holds, and the session id that token was taken for.
     pub(super) token: Option<(TokenId, SessionId)>,
+}
+
+impl Held {
+    /// The session as its stream's actor keeps it. A viewer's token is kept along: its revocation ends the session.
+    pub(super) fn to_keep(&self, at: Arc<Placement>, admitted: &Admitted) -> NewSession {
+        let handle = &self.handle;
+        let pass = match &admitted.credential {
+            Credential::Token { jti } if handle.role == Role::Play => {
+                Some(Box::new(Pass { jti: *jti, handle: handle.clone() }))
+            }
+            Credential::Token { .. } | Credential::StreamKey { .. } | Credential::Open => None,
+        };
+        NewSession { id: handle.session, role: handle.role, at, pass }
+    }
 }
 
 /// One attempt to open a session at one node.
@@ -66,7 +84,7 @@ impl AttemptError {
 
     /// Whether another attempt may go better: nothing was opened, and another name or node is to be had.
     pub(super) const fn again(self) -> bool {
-        matches!(self, Self::Collision | Self::Node(SrsError::Unreachable))
+        matches!(self, Self::Collision | Self::Node(SrsError::NotListening | SrsError::Unreachable))
     }
 }
 
@@ -161,7 +179,10 @@ impl Parts {
         let ufrag = ice::ufrag(&target.node.id, kit::random::bytes());
         let accepted = self.post(request, offer, target, &secrets, &ufrag).await;
         let accepted = match accepted {
-            Ok(accepted) => accepted,
+            Ok(accepted) => {
+                self.nodes.fine(&target.node.id, &target.service);
+                accepted
+            }
             Err(error) => return Err(self.node_failed(request, target, error).await),
         };
         let made = self.finish(request, offer, target, &secrets, &accepted, &ufrag);
@@ -171,10 +192,18 @@ impl Parts {
         made
     }
 
-    async fn node_failed(&self, request: &OpenRequest, target: &Target, error: SrsError) -> AttemptError {
-        if error == SrsError::Unreachable {
-            self.nodes.unreachable(&target.node.id);
+    /// Notes what a failed request tells of its node. One that was not answered may also be the hook's doing: then the node is looked at.
+    pub(super) fn node_erred(&self, node: &NodeId, service: &ServiceId, error: SrsError) {
+        match error {
+            SrsError::NotListening => drop(self.keeper.failed(node, service, Met::Refused)),
+            SrsError::Unreachable => drop(self.keeper.failed(node, service, Met::Silent)),
+            SrsError::TimedOut | SrsError::HungUp => self.nodes.doubt(node, service),
+            SrsError::Busy | SrsError::Refused | SrsError::Offer | SrsError::BadAnswer(_) => {}
         }
+    }
+
+    async fn node_failed(&self, request: &OpenRequest, target: &Target, error: SrsError) -> AttemptError {
+        self.node_erred(&target.node.id, &target.service, error);
         tracing::warn!(
             node = %target.node.id, stream.id = %request.stream, role = request.role.as_str(), %error,
             "a media node did not open a session: {error}"

@@ -7,9 +7,11 @@ use super::{
 use crate::{
     admit::Admitted,
     error::ApiError,
+    metrics::Degraded,
+    nodes::Provisional,
     stream::{Seen, StreamError, StreamHandle, core::Input},
 };
-use proto::{SessionId, fleet::Placement, wire::sdp::Offer};
+use proto::{SessionId, fleet::Placement, session::Protocol, wire::sdp::Offer};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -33,7 +35,7 @@ impl Parts {
             made = self.attempt(request, offer, &target).await;
         }
         let held = made.map_err(AttemptError::api)?;
-        stream.opened(target.session, request.role).await;
+        stream.opened(held.to_keep(placement, admitted)).await;
         Ok(held)
     }
 
@@ -70,18 +72,34 @@ impl Parts {
         };
         match answer {
             Ok(Some(seen)) => Ok(seen),
-            Ok(None) => Err(ApiError::Away { what: "control-api" }),
+            Ok(None) => self.at_home(request).ok_or(ApiError::Away { what: "control-api" }),
             Err(_) => Err(ApiError::NodeUnavailable),
         }
     }
 
+    /// Where a publisher would be who came while nobody could be asked. Whether one is there, its node says.
+    fn at_home(&self, request: &OpenRequest) -> Option<Seen> {
+        let Provisional::Go(home) = self.nodes.provisional(&request.stream, &self.replica) else { return None };
+        self.metrics.degraded(Degraded::Ring);
+        Some(Seen::Live(Arc::new(Placement {
+            stream: request.stream.clone(),
+            node: home.node,
+            service: home.service,
+            epoch: home.epoch,
+            // Nobody's: the publisher is not known.
+            session: SessionId::from_bytes([0; 16]),
+            protocol: Protocol::Webrtc,
+            since_ms: kit::clock::unix_ms(),
+        })))
+    }
+
     fn viewer_target(&self, at: &Placement, session: SessionId, deadline: Instant) -> Result<Target, ApiError> {
         let Some(node) = self.nodes.get(&at.node) else {
-            tracing::error!(node = %at.node, "a stream is on a node that SRS_UPSTREAM does not name");
+            tracing::error!(node = %at.node, "a stream is on a node that neither the membership nor SRS_UPSTREAM names");
             return Err(ApiError::NodeUnavailable);
         };
-        // The node was restarted since: whoever published there is gone.
-        if node.service.as_ref().is_some_and(|run| *run != at.service) {
+        // The node is gone, or was restarted since: whoever published there is gone too.
+        if node.lost || node.service.as_ref().is_some_and(|run| *run != at.service) {
             return Err(ApiError::StreamNotLive);
         }
         if !node.up {

@@ -8,6 +8,8 @@ use crate::{
     admit::Admitted,
     control::ControlError,
     error::{ApiError, BUSY_RETRY_SECONDS},
+    metrics::Degraded,
+    nodes::Provisional,
     stream::{PublishTurn, StreamError, StreamHandle, core::Input},
 };
 use proto::{
@@ -36,7 +38,7 @@ impl Parts {
         let (stream, turn) = self.turn(request, first).await?;
         let mut session = first;
         for attempt in 1..=ATTEMPTS {
-            let reservation = self.reserve(request, admitted, session).await?;
+            let (reservation, provisional) = self.reserve(request, admitted, session).await?;
             let target = self.target(&reservation, session, deadline);
             let made = match &target {
                 Some(target) => {
@@ -46,15 +48,17 @@ impl Parts {
             };
             match made {
                 Ok(held) => {
-                    let at = placement(request, &reservation, session);
-                    self.replica.change_placements(|all| all.live(at.clone()));
-                    stream.tell(Input::Live(Arc::new(at)));
-                    stream.opened(session, request.role).await;
+                    let at = Arc::new(placement(request, &reservation, session));
+                    self.replica.change_placements(|all| all.live(Placement::clone(&at)));
+                    stream.tell(Input::Live(at.clone()));
+                    stream.opened(held.to_keep(at, admitted)).await;
                     drop(turn);
                     return Ok(held);
                 }
                 Err((error, again)) => {
-                    self.release(request, &reservation, session).await;
+                    if !provisional {
+                        self.release(request, &reservation, session).await;
+                    }
                     if !again || attempt == ATTEMPTS {
                         return Err(error);
                     }
@@ -80,12 +84,13 @@ impl Parts {
         Err(busy)
     }
 
+    /// A reservation, and whether it is this edge's own word only.
     async fn reserve(
         &self,
         request: &OpenRequest,
         admitted: &Admitted,
         session: SessionId,
-    ) -> Result<Reservation, ApiError> {
+    ) -> Result<(Reservation, bool), ApiError> {
         let nodes = self.nodes.proposed(&request.stream, &self.replica);
         if nodes.is_empty() {
             return Err(ApiError::NodeUnavailable);
@@ -100,12 +105,33 @@ impl Parts {
             client: Some(request.client),
             takeover: request.takeover,
         };
-        self.control.reserve(&ask).await.map_err(|error| {
-            if error == ControlError::Away {
+        match self.control.reserve(&ask).await {
+            Ok(reservation) => Ok((reservation, false)),
+            Err(ControlError::Away) => {
                 tracing::warn!(stream.id = %request.stream, "no control-api could reserve a stream");
+                self.by_ourselves(request).await.map(|reservation| (reservation, true))
             }
-            failure::of_control(error)
-        })
+            Err(error) => Err(failure::of_control(error)),
+        }
+    }
+
+    /// While every control-api is away: where all edges would send this publisher. One that is there and cannot decide is obeyed.
+    async fn by_ourselves(&self, request: &OpenRequest) -> Result<Reservation, ApiError> {
+        if self.control.answers().await {
+            return Err(failure::of_control(ControlError::Away));
+        }
+        match self.nodes.provisional(&request.stream, &self.replica) {
+            Provisional::Go(reservation) => {
+                self.metrics.degraded(Degraded::Provisional);
+                tracing::warn!(
+                    stream.id = %request.stream, node = %reservation.node, epoch = reservation.epoch,
+                    "a publisher is let in without a claim"
+                );
+                Ok(reservation)
+            }
+            Provisional::Taken => Err(ApiError::StreamBusy { retry_after: BUSY_RETRY_SECONDS }),
+            Provisional::Nowhere => Err(failure::of_control(ControlError::Away)),
+        }
     }
 
     fn target(&self, reservation: &Reservation, session: SessionId, deadline: Instant) -> Option<Target> {

@@ -59,6 +59,7 @@ impl Parts {
                 Err(ApiError::SessionUnknown)
             }
             Err(error) => {
+                self.node_erred(&handle.node, &handle.service, error);
                 tracing::warn!(node = %handle.node, session.id = %handle.session, %error, "a session could not be ended: {error}");
                 Err(ApiError::NodeUnavailable)
             }
@@ -77,8 +78,10 @@ impl Parts {
 
     /// Whether a session still runs: by what is known here, else Redis, else control-api, else its node's run.
     async fn alive(&self, handle: &Handle) -> Result<bool, ApiError> {
-        let run = self.nodes.service(&handle.node);
-        if self.replica.closed(&handle.session) || run.as_ref().is_some_and(|run| *run != handle.service) {
+        let node = self.nodes.get(&handle.node);
+        let run = node.as_ref().and_then(|at| at.service.as_ref());
+        let gone = node.as_ref().is_some_and(|at| at.lost) || run.is_some_and(|run| *run != handle.service);
+        if gone || self.replica.closed(&handle.session) {
             return Ok(false);
         }
         if let Some(stream) = self.streams.get(&handle.stream)

@@ -7,7 +7,7 @@ use crate::{
     control::Control,
     hooks::Hooks,
     metrics::Metrics,
-    nodes::{NodeTable, Nodes},
+    nodes::{Keeper, NodeTable, Nodes},
     replica::Replica,
     srs::SrsClient,
     stream::Registry,
@@ -15,7 +15,7 @@ use crate::{
 use kit::kv::Kv;
 use proto::EdgeId;
 use std::sync::Arc;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Everything a flow may need.
 #[derive(Debug)]
@@ -26,11 +26,14 @@ pub(crate) struct Parts {
     pub(crate) kv: Kv,
     pub(crate) replica: Replica,
     pub(crate) nodes: Nodes,
+    pub(crate) keeper: Keeper,
     pub(crate) streams: Arc<Registry>,
     pub(crate) admission: Admission,
     pub(crate) control: Control,
     pub(crate) srs: SrsClient,
     pub(crate) hooks: Hooks,
+    /// Cancelled when this edge takes no more sessions, because it is about to end.
+    pub(crate) leaving: CancellationToken,
     /// Flows under way; the process waits for them before it ends.
     pub(crate) flows: TaskTracker,
 }
@@ -44,7 +47,10 @@ impl Parts {
         let redis = self.kv.connected();
         let secrets = self.replica.secrets().is_some();
         let told = |yes: bool, good: &str, bad: &str| if yes { good.to_owned() } else { bad.to_owned() };
+        let (leaving, known) = (self.leaving.is_cancelled(), all > 0);
+        let nodes = format!("{up} of {all} answer");
         vec![
+            Dependency { name: "edge", ready: !leaving, detail: told(!leaving, "takes sessions", "is about to end") },
             Dependency { name: "redis", ready: redis, detail: told(redis, "connected", "not connected") },
             Dependency {
                 name: "secrets",
@@ -52,7 +58,11 @@ impl Parts {
                 detail: told(secrets, "known", "neither EDGE_SECRET nor Redis gave them yet"),
             },
             Dependency { name: "control-api", ready: controls > 0, detail: format!("{controls} known") },
-            Dependency { name: "nodes", ready: up > 0, detail: format!("{up} of {all} answer") },
+            Dependency {
+                name: "nodes",
+                ready: up > 0,
+                detail: told(known, &nodes, "none: neither control-api enrolled one nor SRS_UPSTREAM names one"),
+            },
         ]
     }
 }

@@ -7,7 +7,7 @@ use actix_web::{
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        Method,
+        ConnectionType, Method,
         header::{self, HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -37,6 +37,10 @@ pub(crate) async fn dress(
     cors::dress(headers, &front.config().cors, origin.as_ref(), method == Method::OPTIONS);
     headers.insert(EDGE, text(front.edge().as_str()));
     headers.insert(REQUEST_ID, text(&id));
+    if front.leaving() {
+        // A client that keeps its connection would come back here.
+        answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     let route = routes::label(answer.request().match_pattern().as_deref());
     let status = answer.status().as_u16();
     front.metrics().http_answered(route, method_label(&method), status, started.elapsed().as_secs_f64());

@@ -1,11 +1,20 @@
-//! What is known of each node. Pure: answers and silences come in as values.
+//! What is known of each node: what the membership says, what `SRS_UPSTREAM` says, and what this edge met itself. Pure: news, answers and silences
+//! come in as values.
+
+mod node;
 
 use crate::config::Upstream;
-use placement::{Member, Ring, State, Weight, Zone};
-use proto::{NodeId, ServiceId, srs::api::Versions};
+use node::{Node, Own};
+use placement::{MEMBERS_MAX, Member, Ring, RingError, State};
+use proto::{
+    NodeId, ServiceId,
+    node::{Membership, Met},
+    srs::api::Versions,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use url::Url;
 
-/// Answers that may fail in a row before a node counts as down.
+/// Answers that may fail in a row before this edge counts a node as down.
 const SILENCES_MAX: u32 = 2;
 
 /// A node to talk to.
@@ -15,10 +24,14 @@ pub struct NodeAddress {
     pub id: NodeId,
     /// Its API origin.
     pub api: Url,
-    /// Its run, once it has answered.
+    /// Its run, once it is known.
     pub service: Option<ServiceId>,
-    /// It answers.
+    /// As far as is known here, it answers.
     pub up: bool,
+    /// The cluster says that it is gone, and with it all it carried.
+    pub lost: bool,
+    /// The cluster says that one witness misses it.
+    pub suspect: bool,
 }
 
 /// What an answer changed.
@@ -28,10 +41,21 @@ pub struct Heard {
     pub id: NodeId,
     /// Its run.
     pub service: ServiceId,
-    /// It had another run before, which is gone with all its sessions.
-    pub restarted: bool,
+    /// The run before, which is gone with all its sessions.
+    pub before: Option<ServiceId>,
     /// It counted as down, or was never heard.
     pub came_up: bool,
+}
+
+/// What a membership changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It is down, or no longer enrolled: everything it carried is gone.
+    Lost(NodeId),
+    /// It has another run: everything on the one before is gone.
+    Restarted(NodeId, ServiceId),
+    /// One witness misses it: have a look.
+    Suspect(NodeId),
 }
 
 /// Why an answering node is not used.
@@ -40,8 +64,8 @@ pub enum Down {
     /// `code` is not 0, or id or run are none.
     #[error("does not say who it is")]
     Nameless,
-    /// It says another `server_id` than `SRS_UPSTREAM`.
-    #[error("calls itself {said}, SRS_UPSTREAM says {configured}")]
+    /// It says another `server_id` than `SRS_UPSTREAM` or its enrolment.
+    #[error("calls itself {said}, it was expected to be {configured}")]
     OtherId {
         /// Its own word.
         said: NodeId,
@@ -57,36 +81,31 @@ pub enum Down {
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct Fixed {
     upstream: Upstream,
     id: Option<NodeId>,
-    service: Option<ServiceId>,
-    silences: u32,
-    up: bool,
 }
 
-/// All nodes, in the order of the setting, and the ring of those whose id is known. One that is down stays on the ring, so that no other
-/// node's streams change their order because of it.
+/// All nodes by id, and their ring. One that is down stays on the ring, so that no other node's streams change their order because of it.
 #[derive(Debug, Clone)]
 pub struct NodeTable {
-    entries: Vec<Entry>,
+    fixed: Vec<Fixed>,
+    nodes: BTreeMap<NodeId, Node>,
+    version: u64,
     ring: Ring,
 }
 
 impl NodeTable {
-    /// Nothing is known of them yet, besides ids that the setting names.
+    /// Nothing is known yet, besides what `SRS_UPSTREAM` names.
     #[must_use]
     pub fn new(upstreams: &[Upstream]) -> Self {
-        let entry = |upstream: &Upstream| Entry {
-            id: upstream.id.clone(),
-            upstream: upstream.clone(),
-            service: None,
-            silences: 0,
-            up: false,
-        };
-        let entries: Vec<Entry> = upstreams.iter().map(entry).collect();
-        let ring = ring_of(&entries);
-        Self { entries, ring }
+        let fixed: Vec<Fixed> =
+            upstreams.iter().map(|upstream| Fixed { id: upstream.id.clone(), upstream: upstream.clone() }).collect();
+        let nodes: BTreeMap<_, _> =
+            fixed.iter().filter_map(|one| Some((one.id.clone()?, Node::fixed(&one.upstream)))).collect();
+        // At most 64 nodes of weight 100 make 1,024,000 points, and ids are distinct by the setting's grammar.
+        let ring = build(&nodes).expect("SRS_UPSTREAM's limits fit a ring");
+        Self { fixed, nodes, version: 0, ring }
     }
 
     /// The ring, with each node's present state.
@@ -95,58 +114,134 @@ impl NodeTable {
         &self.ring
     }
 
-    /// Notes whether a node answers, on the ring too.
-    fn set_up(&mut self, index: usize, up: bool) {
-        let Some(entry) = self.entries.get_mut(index) else { return };
-        entry.up = up;
-        if let Some(id) = &entry.id {
-            self.ring.set_state(id, state(up));
-        }
-    }
-
-    /// API origins by position.
+    /// Version of the last membership; 0 before the first.
     #[must_use]
-    pub fn apis(&self) -> Vec<Url> {
-        self.entries.iter().map(|entry| entry.upstream.api.clone()).collect()
+    pub const fn version(&self) -> u64 {
+        self.version
     }
 
-    /// Every node whose id is known.
-    pub fn all(&self) -> impl Iterator<Item = NodeAddress> {
-        self.entries.iter().filter_map(address)
+    /// Origins of the nodes of `SRS_UPSTREAM` to be asked who they are, by position: all but those that failed and are looked at anyway.
+    #[must_use]
+    pub fn to_poll(&self) -> Vec<(usize, Url)> {
+        let fails = |id: &NodeId| self.nodes.get(id).is_some_and(|node| node.own == Own::Fails);
+        let asked = self.fixed.iter().enumerate().filter(|(_, one)| !one.id.as_ref().is_some_and(fails));
+        asked.map(|(index, one)| (index, one.upstream.api.clone())).collect()
     }
 
-    /// Nodes that answer, and nodes there are.
+    /// The id of a node of `SRS_UPSTREAM`, once it is known.
+    #[must_use]
+    pub fn fixed_id(&self, index: usize) -> Option<NodeId> {
+        self.fixed.get(index).and_then(|one| one.id.clone())
+    }
+
+    /// Nodes that take or keep streams, and nodes there are.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        (self.entries.iter().filter(|entry| entry.up).count(), self.entries.len())
+        let nameless = self.fixed.iter().filter(|one| one.id.is_none()).count();
+        let up = self.nodes.values().filter(|node| !matches!(node.state(), State::Down | State::Joining)).count();
+        (up, self.nodes.len().saturating_add(nameless))
     }
 
-    /// A node by its id.
+    /// A node by its id, if it has an address.
     #[must_use]
-    pub fn get(&self, node: &NodeId) -> Option<NodeAddress> {
-        self.entries.iter().find(|entry| entry.id.as_ref() == Some(node)).and_then(address)
+    pub fn get(&self, id: &NodeId) -> Option<NodeAddress> {
+        let node = self.nodes.get(id)?;
+        Some(NodeAddress {
+            id: id.clone(),
+            api: node.api.clone()?,
+            service: node.service.clone(),
+            up: !node.fails() && !node.lost(),
+            lost: node.lost(),
+            suspect: node.told() == Some(State::Suspect),
+        })
     }
 
-    /// A node refused a connection.
-    pub fn unreachable(&mut self, node: &NodeId) {
-        if let Some(index) = self.entries.iter().position(|entry| entry.id.as_ref() == Some(node)) {
-            self.set_up(index, false);
-        }
-    }
-
-    /// A node did not answer; true when it counts as down from now on and did not before.
+    /// Whether the cluster knows the node: only then is it told what was met there.
     #[must_use]
-    pub fn silent(&mut self, index: usize) -> bool {
-        let Some(entry) = self.entries.get_mut(index) else { return false };
-        entry.silences = entry.silences.saturating_add(1);
-        let went_down = entry.up && entry.silences >= SILENCES_MAX;
-        if went_down {
-            self.set_up(index, false);
-        }
-        went_down
+    pub fn is_member(&self, id: &NodeId) -> bool {
+        self.nodes.get(id).is_some_and(|node| node.told.is_some())
     }
 
-    /// Takes a node's answer.
+    /// Whether this edge had a bad experience with a node that was not made good since.
+    #[must_use]
+    pub fn in_trouble(&self, id: &NodeId) -> bool {
+        self.nodes.get(id).is_some_and(|node| node.own == Own::Fails || node.silences > 0)
+    }
+
+    /// The node for a stream when nobody can be asked: where it was last, else the ring's home, by the membership alone, so that all edges that
+    /// know the same membership choose the same node. `None` when there is none, or when it fails here: another edge may still reach it, so
+    /// taking the next one could make two publishers.
+    #[must_use]
+    pub fn home(&self, stream: &[u8], last: Option<&NodeId>) -> Option<(NodeId, ServiceId)> {
+        let told = |id: &NodeId| self.nodes.get(id).map(|node| node.told().unwrap_or(State::Up));
+        let last = last.filter(|id| matches!(told(id), Some(State::Up | State::Suspect)));
+        let first = |wanted| self.ring.owners(stream).map(|member| &member.id).find(|id| told(id) == Some(wanted));
+        let id = last.or_else(|| first(State::Up)).or_else(|| first(State::Suspect))?;
+        let node = self.nodes.get(id).filter(|node| !node.fails() && node.api.is_some())?;
+        Some((id.clone(), node.service.clone()?))
+    }
+
+    /// Takes a membership, unless it is not newer than the last.
+    ///
+    /// # Errors
+    /// It does not fit a ring; the table stays as it was.
+    pub fn learn(&mut self, membership: &Membership) -> Result<Vec<Change>, RingError> {
+        if membership.version <= self.version {
+            return Ok(Vec::new());
+        }
+        if membership.members.len() > MEMBERS_MAX {
+            return Err(RingError::TooManyMembers { got: membership.members.len(), limit: MEMBERS_MAX });
+        }
+        let mut nodes = self.nodes.clone();
+        let mut changes = Vec::new();
+        let named: BTreeSet<&NodeId> = membership.members.iter().map(|member| &member.id).collect();
+        for told in &membership.members {
+            let node = nodes.entry(told.id.clone()).or_insert_with(Node::member_of_cluster);
+            changes.extend(node.learn(told));
+        }
+        nodes.retain(|id, node| {
+            let stays = named.contains(id) || node.fixed;
+            if !named.contains(id) {
+                node.told = None;
+            }
+            if !stays {
+                changes.push(Change::Lost(id.clone()));
+            }
+            stays
+        });
+        self.ring = build(&nodes)?;
+        self.nodes = nodes;
+        self.version = membership.version;
+        Ok(changes)
+    }
+
+    /// Notes a bad experience with a node: true when it counts as down here from now on and did not before. One refused connection is enough,
+    /// one silence is not.
+    pub fn fails(&mut self, id: &NodeId, met: Met) -> bool {
+        let Some(node) = self.nodes.get_mut(id) else { return false };
+        node.silences = node.silences.saturating_add(1);
+        if met != Met::Refused && node.silences < SILENCES_MAX {
+            return false;
+        }
+        let (was, answered) = (std::mem::replace(&mut node.own, Own::Fails), !node.fixed || node.service.is_some());
+        let state = node.state();
+        self.ring.set_state(id, state);
+        was != Own::Fails && answered
+    }
+
+    /// Notes that a node answered under a run.
+    pub fn answers(&mut self, id: &NodeId, service: &ServiceId) -> Option<Heard> {
+        let node = self.nodes.get_mut(id)?;
+        let before = node.service.replace(service.clone()).filter(|old| old != service);
+        let came_up = node.fails();
+        node.own = Own::Answers;
+        node.silences = 0;
+        let state = node.state();
+        self.ring.set_state(id, state);
+        Some(Heard { id: id.clone(), service: service.clone(), before, came_up })
+    }
+
+    /// Takes the answer of a node of `SRS_UPSTREAM`.
     ///
     /// # Errors
     /// [`Down`]: it answers and is still not used.
@@ -154,34 +249,37 @@ impl NodeTable {
         let (id, service) = match self.check(index, versions) {
             Ok(names) => names,
             Err(why) => {
-                self.set_up(index, false);
+                if let Some(id) = self.fixed_id(index) {
+                    self.fails(&id, Met::Refused);
+                }
                 return Err(why);
             }
         };
-        let Some(entry) = self.entries.get_mut(index) else { return Err(Down::Nameless) };
-        let restarted = entry.service.as_ref().is_some_and(|old| *old != service);
-        let came_up = !entry.up;
-        let renamed = entry.id.replace(id.clone()).as_ref() != Some(&id);
-        entry.service = Some(service.clone());
-        entry.silences = 0;
-        self.set_up(index, true);
-        if renamed {
-            self.ring = ring_of(&self.entries);
+        let Some(one) = self.fixed.get_mut(index) else { return Err(Down::Nameless) };
+        let old = one.id.replace(id.clone());
+        if old.as_ref() != Some(&id) {
+            let told = self.nodes.remove(&id).and_then(|node| node.told);
+            self.nodes.insert(id.clone(), Node::fixed(&one.upstream).with(told));
+            if let Some(old) = old {
+                self.nodes.remove(&old);
+            }
+            if let Ok(ring) = build(&self.nodes) {
+                self.ring = ring;
+            }
         }
-        Ok(Heard { id, service, restarted, came_up })
+        self.answers(&id, &service).ok_or(Down::Nameless)
     }
 
     fn check(&self, index: usize, versions: &Versions) -> Result<(NodeId, ServiceId), Down> {
-        let ids = (NodeId::parse(&versions.head.server), ServiceId::parse(&versions.head.service));
-        let (Ok(said), Ok(service), 0) = (ids.0, ids.1, versions.head.code) else { return Err(Down::Nameless) };
-        for (other, entry) in self.entries.iter().enumerate() {
+        let (said, service) = names(versions).ok_or(Down::Nameless)?;
+        for (other, one) in self.fixed.iter().enumerate() {
             if other == index {
-                if let Some(configured) = &entry.upstream.id
+                if let Some(configured) = &one.upstream.id
                     && *configured != said
                 {
                     return Err(Down::OtherId { said, configured: configured.clone() });
                 }
-            } else if entry.id.as_ref() == Some(&said) {
+            } else if one.id.as_ref() == Some(&said) {
                 return Err(Down::SameId { id: said });
             }
         }
@@ -189,78 +287,18 @@ impl NodeTable {
     }
 }
 
-const fn state(up: bool) -> State {
-    if up { State::Up } else { State::Down }
+/// Who a node says it is.
+#[must_use]
+pub(super) fn names(versions: &Versions) -> Option<(NodeId, ServiceId)> {
+    let good = versions.head.code == 0;
+    let names = (NodeId::parse(&versions.head.server).ok()?, ServiceId::parse(&versions.head.service).ok()?);
+    good.then_some(names)
 }
 
-fn ring_of(entries: &[Entry]) -> Ring {
-    let member = |entry: &Entry| {
-        let weight = Weight::new(entry.upstream.weight.into()).unwrap_or(Weight::ONE);
-        let zone = entry.upstream.zone.as_deref().map(|name| Zone(name.into()));
-        Some(Member { weight, zone, state: state(entry.up), ..Member::new(entry.id.clone()?) })
-    };
-    let members: Vec<Member> = entries.iter().filter_map(member).collect();
-    // At most 64 nodes of weight 100 make 1,024,000 points, and ids are distinct by `check` and the setting's grammar.
-    Ring::build(&members).expect("SRS_UPSTREAM's limits fit a ring")
-}
-
-fn address(entry: &Entry) -> Option<NodeAddress> {
-    Some(NodeAddress {
-        id: entry.id.clone()?,
-        api: entry.upstream.api.clone(),
-        service: entry.service.clone(),
-        up: entry.up,
-    })
+fn build(nodes: &BTreeMap<NodeId, Node>) -> Result<Ring, RingError> {
+    let members: Vec<Member> = nodes.iter().map(|(id, node)| node.member(id)).collect();
+    Ring::build(&members)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proto::srs::api::{Head, Version};
-
-    fn says(server: &str, service: &str) -> Versions {
-        let head = Head { code: 0, server: server.into(), service: service.into(), pid: String::new() };
-        Versions { head, data: Version::default() }
-    }
-
-    fn upstream(port: u16, id: Option<&str>) -> Upstream {
-        Upstream {
-            api: format!("http://127.0.0.1:{port}").parse().unwrap(),
-            id: id.map(|id| NodeId::parse(id).unwrap()),
-            weight: 1,
-            zone: None,
-            endpoints: std::collections::BTreeMap::new(),
-        }
-    }
-
-    #[test]
-    fn ids_are_learnt_and_restarts_noticed() {
-        let mut table = NodeTable::new(&[upstream(1, None), upstream(2, None)]);
-        assert_eq!(table.all().count(), 0);
-        let heard = table.heard(0, &says("n1", "run1")).unwrap();
-        assert!(heard.came_up && !heard.restarted);
-        assert!(!table.heard(0, &says("n1", "run1")).unwrap().restarted);
-        assert!(table.heard(0, &says("n1", "run2")).unwrap().restarted);
-        assert_eq!(table.get(&heard.id).unwrap().service.unwrap().as_str(), "run2");
-        assert!(matches!(table.heard(1, &says("n1", "run3")), Err(Down::SameId { .. })));
-        assert_eq!(table.counts(), (1, 2));
-    }
-
-    #[test]
-    fn a_node_with_another_name_is_not_used() {
-        let mut table = NodeTable::new(&[upstream(1, Some("n1"))]);
-        assert!(matches!(table.heard(0, &says("vid-9", "run1")), Err(Down::OtherId { .. })));
-        assert_eq!(table.heard(0, &says("", "run1")), Err(Down::Nameless));
-        assert!(!table.all().next().unwrap().up);
-    }
-
-    #[test]
-    fn two_silences_or_one_refused_connection_take_a_node_out() {
-        let mut table = NodeTable::new(&[upstream(1, None)]);
-        let id = table.heard(0, &says("n1", "run1")).unwrap().id;
-        assert!(!table.silent(0) && table.silent(0) && !table.silent(0), "told once");
-        assert!(table.heard(0, &says("n1", "run1")).unwrap().came_up);
-        table.unreachable(&id);
-        assert!(!table.get(&id).unwrap().up);
-    }
-}
+mod tests;

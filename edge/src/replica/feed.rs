@@ -1,17 +1,26 @@
 //! Keeps the replica filled: whole at start and after every lost connection, in part every few seconds, and by news in between.
 
-use super::Replica;
+use super::{
+    Replica,
+    numbers::{Numbers, Verdict},
+};
 use crate::metrics::Metrics;
 use kit::kv::{Cmd, Kv, KvError, News};
-use proto::{TokenId, event::Event, fleet::Placement, keys, secret::PublishedSecrets};
-use std::{sync::Arc, time::Duration};
-use tokio::sync::broadcast::{self, error::RecvError};
+use proto::{TokenId, event::Event, fleet::Placement, keys, node::Membership, secret::PublishedSecrets};
+use serde::Deserialize;
+use std::{future::pending, sync::Arc, time::Duration};
+use tokio::{
+    sync::broadcast::{self, error::RecvError},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Between two readings of what is small: secrets, control-apis, revocations.
 const REFRESH_EVERY: Duration = Duration::from_secs(3);
 /// Every so many refreshes the placements are read whole as well: 1 min.
 const WHOLE_EVERY: u32 = 20;
+/// How long news may be on its way after its number was read.
+const ON_ITS_WAY: Duration = Duration::from_millis(250);
 /// Keys asked for in one step of a scan.
 const SCAN_COUNT: u32 = 500;
 /// Steps of one scan at most, so that a store that never says "done" cannot hold the feed.
@@ -23,6 +32,15 @@ pub trait Listener: Send + Sync {
     fn event(&self, event: &Event);
     /// News was lost, or arrives again: what was heard must be asked for.
     fn healthy(&self, healthy: bool);
+    /// A membership was read; it may be known already.
+    fn members(&self, membership: &Membership);
+}
+
+/// The number of a message, also of one whose news does not read.
+#[derive(Debug, Default, Deserialize)]
+struct Numbered {
+    #[serde(default)]
+    n: u64,
 }
 
 /// Fills one replica.
@@ -33,6 +51,9 @@ pub struct Feed {
     metrics: Metrics,
     news: broadcast::Receiver<News>,
     subscribed: bool,
+    numbers: Numbers,
+    /// When news whose number was read must have come.
+    late_at: Option<Instant>,
 }
 
 impl std::fmt::Debug for Feed {
@@ -46,7 +67,7 @@ impl Feed {
     #[must_use]
     pub fn new(kv: Kv, replica: Replica, listener: Arc<dyn Listener>, metrics: Metrics) -> Self {
         let news = kv.news();
-        Self { kv, replica, listener, metrics, news, subscribed: false }
+        Self { kv, replica, listener, metrics, news, subscribed: false, numbers: Numbers::default(), late_at: None }
     }
 
     /// Subscribes and reads everything once; a Redis that is away is tried again by [`Feed::run`].
@@ -64,39 +85,71 @@ impl Feed {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut count = 0_u32;
         loop {
-            tokio::select! {
+            let late_at = self.late_at;
+            let late = async {
+                match late_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => pending().await,
+                }
+            };
+            let verdict = tokio::select! {
                 biased;
                 item = self.news.recv() => match item {
+                    // A channel of another reader of this Redis.
+                    Ok(News::Message { channel, .. }) if channel != keys::EVENTS => Verdict::Fine,
                     Ok(News::Message { payload, .. }) => self.message(&payload),
-                    Ok(News::Reconnected) | Err(RecvError::Lagged(_)) => {
-                        self.metrics.news_lost();
-                        self.replica.forget_streams();
-                        self.set_healthy(false);
-                        count = 0;
-                        ticks.reset_immediately();
-                    }
+                    Ok(News::Reconnected) | Err(RecvError::Lagged(_)) => Verdict::Missed,
                     Err(RecvError::Closed) => return,
                 },
                 _ = ticks.tick() => {
                     // A reading that failed is tried again whole.
-                    count = if self.tick(count.is_multiple_of(WHOLE_EVERY)).await { count.wrapping_add(1) } else { 0 };
+                    let (read, verdict) = self.tick(count.is_multiple_of(WHOLE_EVERY)).await;
+                    count = if read { count.wrapping_add(1) } else { 0 };
+                    verdict
+                }
+                () = late => {
+                    self.late_at = None;
+                    self.numbers.late()
+                }
+            };
+            match verdict {
+                Verdict::Fine => {}
+                Verdict::Wait => self.late_at = Some(Instant::now() + ON_ITS_WAY),
+                Verdict::Missed => {
+                    tracing::warn!("news from Redis was missed; everything is read again");
+                    self.metrics.news_lost();
+                    self.replica.forget_streams();
+                    self.set_healthy(false);
+                    count = 0;
+                    ticks.reset_immediately();
                 }
             }
         }
     }
 
-    /// Reads once; false when Redis is away.
-    async fn tick(&mut self, whole: bool) -> bool {
+    /// Reads once; false when Redis is away. Also what the number of the last news says.
+    async fn tick(&mut self, whole: bool) -> (bool, Verdict) {
+        // What was missed while news was lost is read whole, whenever that succeeds.
+        let whole = whole || !self.replica.news_healthy();
         if !self.subscribed {
             self.subscribed = self.kv.subscribe(vec![keys::EVENTS.to_owned()]).await.is_ok();
         }
         let read = self.refresh(whole).await;
         self.metrics.redis_up(read.is_ok());
-        if let Err(error) = &read {
-            tracing::debug!(%error, "the replica could not be refreshed");
-        }
+        let verdict = match &read {
+            Ok(number) if whole => {
+                self.numbers.restart(*number);
+                self.late_at = None;
+                Verdict::Fine
+            }
+            Ok(number) => self.numbers.asked(*number),
+            Err(error) => {
+                tracing::debug!(%error, "the replica could not be refreshed");
+                Verdict::Fine
+            }
+        };
         self.set_healthy(self.subscribed && read.is_ok());
-        read.is_ok()
+        (read.is_ok(), verdict)
     }
 
     fn set_healthy(&self, healthy: bool) {
@@ -107,7 +160,13 @@ impl Feed {
         }
     }
 
-    fn message(&self, payload: &[u8]) {
+    fn message(&mut self, payload: &[u8]) -> Verdict {
+        let number = serde_json::from_slice::<Numbered>(payload).unwrap_or_default().n;
+        self.take(payload);
+        self.numbers.message(number)
+    }
+
+    fn take(&self, payload: &[u8]) {
         let event: Event = match serde_json::from_slice(payload) {
             Ok(event) => event,
             Err(error) => {
@@ -122,15 +181,9 @@ impl Feed {
             Event::SessionClosed { id, .. } => self.replica.learn_closed(*id),
             Event::TokenRevoked { jti, expires_at } => self.replica.learn_revoked(*jti, *expires_at),
             Event::StreamChanged { stream, .. } => self.replica.forget_stream(stream),
-            Event::SecretsChanged
-            | Event::MembersChanged { .. }
-            | Event::SessionOpened { .. }
-            | Event::KeyRevoked { .. }
-            | Event::NodeUp { .. }
-            | Event::NodeDown { .. } => {}
-        }
-        if event == Event::SecretsChanged {
-            self.read_secrets_soon();
+            Event::SecretsChanged => self.read_secrets_soon(),
+            Event::MembersChanged { .. } | Event::NodeUp { .. } | Event::NodeDown { .. } => self.read_members_soon(),
+            Event::SessionOpened { .. } | Event::KeyRevoked { .. } => {}
         }
         self.listener.event(&event);
     }
@@ -145,12 +198,29 @@ impl Feed {
         });
     }
 
-    async fn refresh(&self, whole: bool) -> Result<(), KvError> {
+    /// Reads the membership without holding up the news.
+    fn read_members_soon(&self) {
+        let (kv, listener) = (self.kv.clone(), self.listener.clone());
+        tokio::spawn(async move {
+            if let Ok(Some(membership)) = kv.json::<Membership>(keys::MEMBERS).await {
+                listener.members(&membership);
+            }
+        });
+    }
+
+    /// Reads what is small, and if `whole` the placements too. Returns the number of the last news before it.
+    async fn refresh(&self, whole: bool) -> Result<u64, KvError> {
         let now = kit::clock::unix();
         let revoked = Cmd::on("ZRANGEBYSCORE", keys::REVOKED).num(now).arg("+inf").arg("WITHSCORES");
         let revoked = revoked.arg("LIMIT").num(0).num(super::REVOKED_MAX);
-        let replies = self.kv.run(vec![Cmd::get(keys::SECRETS), Cmd::hgetall(keys::CONTROLS), revoked]).await?;
-        let [secrets, controls, revoked] = <[_; 3]>::try_from(replies).map_err(|_| KvError::Shape)?;
+        let (number, members) = (Cmd::get(keys::EVENTS_NUMBER), Cmd::get(keys::MEMBERS));
+        let commands = vec![number, Cmd::get(keys::SECRETS), Cmd::hgetall(keys::CONTROLS), members, revoked];
+        let replies = self.kv.run(commands).await?;
+        let [number, secrets, controls, members, revoked] = <[_; 5]>::try_from(replies).map_err(|_| KvError::Shape)?;
+        let number = number.text().and_then(|text| text.parse().ok()).unwrap_or(0);
+        if let Some(membership) = members.json::<Membership>()? {
+            self.listener.members(&membership);
+        }
         if let Some(secrets) = secrets.json::<PublishedSecrets>()? {
             self.replica.learn_secrets(&secrets);
         }
@@ -170,7 +240,7 @@ impl Feed {
             let all = self.placements().await?;
             self.replica.change_placements(|held| held.replace(all.into_iter()));
         }
-        Ok(())
+        Ok(number)
     }
 
     /// Reads every placement. On Redis Cluster a scan sees one shard; the rest is learnt by news and by asking.

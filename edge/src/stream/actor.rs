@@ -12,10 +12,14 @@ use crate::metrics::Metrics;
 use actix::{
     Actor, ActorContext, ActorFutureExt as _, AsyncContext, Context, SpawnHandle, StreamHandler, WrapFuture as _,
 };
-use proto::StreamId;
+use futures_util::StreamExt as _;
+use proto::{StreamId, handle::Handle};
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
+
+/// Sessions of one stream that are ended at their node at the same time, at most.
+const EXPELLED_AT_ONCE: usize = 8;
 
 pub(super) struct StreamActor {
     core: StreamCore,
@@ -24,7 +28,7 @@ pub(super) struct StreamActor {
     metrics: Metrics,
     replies: HashMap<AskId, oneshot::Sender<Answer>>,
     asked: AskId,
-    sessions: usize,
+    sessions: (usize, usize),
     timer: Option<SpawnHandle>,
 }
 
@@ -33,7 +37,7 @@ impl StreamActor {
         Self::create(move |ctx| {
             ctx.add_stream(ReceiverStream::new(commands));
             let core = StreamCore::new(shared.now(), lookup.replica.news_healthy());
-            Self { core, shared, lookup, metrics, replies: HashMap::new(), asked: 0, sessions: 0, timer: None }
+            Self { core, shared, lookup, metrics, replies: HashMap::new(), asked: 0, sessions: (0, 0), timer: None }
         });
     }
 
@@ -50,6 +54,8 @@ impl StreamActor {
                 Output::Show(placement, until) => self.shared.show(placement, until),
                 Output::Lookup => self.look_up(ctx),
                 Output::Confirm(ids) => self.confirm(ids, ctx),
+                Output::Lost(ids) => self.lost(&ids),
+                Output::Expel(handles) => self.expel(handles),
                 Output::Sessions(held) => self.count(held),
                 Output::Wait(until) => self.arm(until.saturating_sub(now), ctx),
                 Output::End => {
@@ -77,14 +83,45 @@ impl StreamActor {
     fn confirm(&mut self, ids: Vec<proto::SessionId>, ctx: &mut Context<Self>) {
         let lookup = self.lookup.clone();
         let ask = async move { lookup.confirm(ids).await.unwrap_or_default() };
-        ctx.spawn(
-            ask.into_actor(self).map(|(alive, gone), actor, ctx| actor.step(Input::Confirmed { alive, gone }, ctx)),
-        );
+        ctx.spawn(ask.into_actor(self).map(|(alive, gone), actor, ctx| {
+            actor.step(Input::Confirmed { alive, gone }, ctx);
+            actor.check_passes(ctx);
+        }));
+    }
+
+    /// Sessions whose URLs are 404 from now on.
+    fn lost(&self, ids: &[proto::SessionId]) {
+        ids.iter().for_each(|id| self.lookup.replica.learn_closed(*id));
+        self.metrics.sessions_lost(ids.len());
+        tracing::info!(stream.id = %self.stream(), sessions = ids.len(), "sessions are gone with their node");
+    }
+
+    /// Ends sessions at their node; they are over for this edge already.
+    fn expel(&self, handles: Vec<Handle>) {
+        handles.iter().for_each(|handle| self.lookup.replica.learn_closed(handle.session));
+        tracing::info!(stream.id = %self.stream(), sessions = handles.len(), "sessions end with the token that let them in");
+        let (lookup, metrics) = (self.lookup.clone(), self.metrics.clone());
+        // Goes on when the actor ends, and on its thread: the media must stop.
+        actix::spawn(async move {
+            let ends = handles.into_iter().map(|handle| {
+                let lookup = lookup.clone();
+                async move { lookup.expel(&handle).await }
+            });
+            let ended: Vec<bool> = futures_util::stream::iter(ends).buffer_unordered(EXPELLED_AT_ONCE).collect().await;
+            metrics.expelled(ended.len(), ended.iter().filter(|ended| !**ended).count());
+        });
+    }
+
+    /// Revocations that were told while nobody listened.
+    fn check_passes(&mut self, ctx: &mut Context<Self>) {
+        let revoked: Vec<_> = self.core.passes().into_iter().filter(|jti| self.lookup.replica.revoked(jti)).collect();
+        revoked.into_iter().for_each(|jti| self.step(Input::Revoked(jti), ctx));
     }
 
     fn count(&mut self, held: usize) {
-        self.metrics.sessions_changed(self.sessions, held);
-        self.sessions = held;
+        let now = (held, self.core.publishers());
+        self.metrics.sessions_changed(self.sessions, now);
+        self.sessions = now;
     }
 
     fn arm(&mut self, after: Mono, ctx: &mut Context<Self>) {
@@ -109,14 +146,21 @@ impl Actor for StreamActor {
     fn stopped(&mut self, _: &mut Self::Context) {
         self.shared.end();
         self.metrics.actor_ended();
-        self.count(0);
+        self.metrics.sessions_changed(self.sessions, (0, 0));
+        self.sessions = (0, 0);
     }
 }
 
 impl StreamHandler<Command> for StreamActor {
     fn handle(&mut self, command: Command, ctx: &mut Self::Context) {
         match command {
-            Command::Tell(input) => self.step(input, ctx),
+            Command::Tell(input) => {
+                let news = matches!(input, Input::News { healthy: true });
+                self.step(input, ctx);
+                if news {
+                    self.check_passes(ctx);
+                }
+            }
             Command::Ask(_, reply) if reply.is_closed() => {}
             Command::Ask(question, reply) => {
                 self.asked += 1;

@@ -1,16 +1,15 @@
 //! Rules of one stream at one edge. No sockets, no clock, no tasks: time, news and answers are inputs.
 
-use proto::{NodeId, ServiceId, SessionId, fleet::Placement, session::Role};
+mod terms;
+
+pub use terms::{Answer, AskId, Input, Mono, NewSession, Output, Pass};
+
+use proto::{NodeId, ServiceId, SessionId, TokenId, fleet::Placement, handle::Handle, session::Role};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
-
-/// Time since the actor started. A plain number, so that tests can write it down.
-pub type Mono = Duration;
-/// Names one question, to be used again in its answer.
-pub type AskId = u64;
 
 /// A stream with no session and no question for this long ends its actor.
 pub const IDLE: Duration = Duration::from_secs(30);
@@ -31,92 +30,6 @@ pub const WAITING_MAX: usize = 4_096;
 /// Sessions of one stream at one edge at most.
 pub const SESSIONS_MAX: usize = 100_000;
 
-/// What can happen.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Input {
-    /// The deadline of the last [`Output::Wait`] passed.
-    Timeout,
-    /// The stream is live there: by news, or by an answer that came along.
-    Live(Arc<Placement>),
-    /// The publisher of this epoch is gone.
-    Ended {
-        /// Which epoch.
-        epoch: u64,
-    },
-    /// The answer to [`Output::Lookup`]: live, nobody, or no answer.
-    Looked(Result<Option<Arc<Placement>>, ()>),
-    /// A node has another run now, or none.
-    Node {
-        /// Which node.
-        node: NodeId,
-        /// Its run.
-        service: Option<ServiceId>,
-    },
-    /// Whether news arrives.
-    News {
-        /// It does.
-        healthy: bool,
-    },
-    /// A viewer wants to know where the stream is.
-    Ask(AskId),
-    /// A publisher wants to try.
-    Attempt(AskId, SessionId),
-    /// Its attempt is over, well or not.
-    AttemptOver(SessionId),
-    /// Is this session known, and confirmed lately?
-    AskSession(AskId, SessionId),
-    /// A node accepted a session.
-    Opened(SessionId, Role),
-    /// A session ended.
-    Closed(SessionId),
-    /// The answer to [`Output::Confirm`].
-    Confirmed {
-        /// These still run.
-        alive: Vec<SessionId>,
-        /// These have ended.
-        gone: Vec<SessionId>,
-    },
-}
-
-/// What the shell must do, in order; [`Output::Wait`] is always last unless [`Output::End`] is.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Output {
-    /// Answer a question.
-    Answer(AskId, Answer),
-    /// Readers may see this until then.
-    Show(Option<Arc<Placement>>, Mono),
-    /// Ask Redis or control-api where the stream is.
-    Lookup,
-    /// Ask whether these sessions still run.
-    Confirm(Vec<SessionId>),
-    /// Sessions held now, for the gauge.
-    Sessions(usize),
-    /// Nothing is left: end.
-    End,
-    /// Nothing more until an input, or this instant.
-    Wait(Mono),
-}
-
-/// The answer to a question.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
-    /// The stream is live there.
-    Live(Arc<Placement>),
-    /// Nobody publishes it.
-    Absent,
-    /// Nobody could say.
-    Unknown,
-    /// The publisher may try.
-    Go,
-    /// Another local publisher is trying, or too many are waiting.
-    Busy,
-    /// Whether the session was confirmed to run within [`CONFIRM_EVERY`].
-    Session {
-        /// It was.
-        confirmed: bool,
-    },
-}
-
 #[derive(Debug, Clone, PartialEq)]
 enum Where {
     Unknown,
@@ -130,11 +43,14 @@ struct Attempt {
     until: Mono,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Held {
-    /// Seconds since the actor's start.
-    confirmed: u32,
+    /// Seconds since the actor's start, from which on it counts as unconfirmed.
+    due: u32,
     role: Role,
+    /// Shared by all sessions that were opened under one placement.
+    at: Arc<Placement>,
+    pass: Option<Box<Pass>>,
 }
 
 /// State of one stream.
@@ -203,13 +119,16 @@ impl StreamCore {
         match input {
             Input::Timeout => {}
             Input::Live(placement) => self.live(now, placement, out),
-            Input::Ended { epoch } => self.ended(now, epoch),
+            Input::Ended { epoch, viewers_too } => self.ended(now, epoch, viewers_too, out),
             Input::Looked(answer) => self.looked(now, answer, out),
-            Input::Node { node, service } => self.node(&node, service.as_ref()),
-            Input::News { healthy } => {
-                self.news = healthy;
-                out.push(self.show());
+            Input::Node { node, service } => self.node(&node, service.as_ref(), out),
+            Input::Doubt(node) => {
+                if matches!(&self.place, Where::Live { at, .. } if at.node == node) {
+                    self.place = Where::Unknown;
+                }
             }
+            Input::Revoked(jti) => self.revoked(jti, out),
+            Input::News { healthy } => self.news(now, healthy, out),
             Input::Ask(ask) => self.ask(now, ask, out),
             Input::Attempt(ask, session) => self.try_publish(now, ask, session, out),
             Input::AttemptOver(session) => {
@@ -221,12 +140,7 @@ impl StreamCore {
                 let confirmed = self.sessions.get(&session).is_some_and(|held| !due(held, now));
                 out.push(Output::Answer(ask, Answer::Session { confirmed }));
             }
-            Input::Opened(session, role) => {
-                self.interest = now;
-                if self.sessions.len() < SESSIONS_MAX {
-                    self.sessions.insert(session, Held { confirmed: seconds(now), role });
-                }
-            }
+            Input::Opened(session) => self.opened(now, session, out),
             Input::Closed(session) => self.close(now, session),
             Input::Confirmed { alive, gone } => {
                 self.confirming = false;
@@ -234,7 +148,7 @@ impl StreamCore {
                 self.confirm_at = if answered { now } else { now + CONFIRM_AGAIN };
                 for session in alive {
                     if let Some(held) = self.sessions.get_mut(&session) {
-                        held.confirmed = seconds(now);
+                        held.due = seconds(now + CONFIRM_EVERY);
                     }
                 }
                 gone.into_iter().for_each(|session| self.close(now, session));
@@ -251,13 +165,74 @@ impl StreamCore {
         }
         let answers = self.waiting.drain(..).map(|ask| Output::Answer(ask, Answer::Live(placement.clone())));
         out.extend(answers);
+        self.lose(|held| held.at.epoch < placement.epoch && !same_run(&held.at, &placement), out);
         self.place = Where::Live { at: placement, checked: now };
     }
 
-    fn ended(&mut self, now: Mono, epoch: u64) {
+    fn ended(&mut self, now: Mono, epoch: u64, viewers_too: bool, out: &mut Vec<Output>) {
         if matches!(&self.place, Where::Live { at, .. } if at.epoch <= epoch) {
             self.place = Where::Absent { checked: now };
         }
+        if viewers_too {
+            self.lose(|held| held.at.epoch <= epoch, out);
+        }
+    }
+
+    /// Forgets sessions that are gone, and says so.
+    fn lose(&mut self, gone: impl Fn(&Held) -> bool, out: &mut Vec<Output>) {
+        let lost: Vec<SessionId> =
+            self.sessions.iter().filter(|(_, held)| gone(held)).map(|(session, _)| *session).collect();
+        for session in &lost {
+            self.sessions.remove(session);
+        }
+        if !lost.is_empty() {
+            out.push(Output::Lost(lost));
+        }
+    }
+
+    fn news(&mut self, now: Mono, healthy: bool, out: &mut Vec<Output>) {
+        // What was told in between is not known: ask again, for the stream and for its sessions.
+        if healthy && !self.news {
+            self.place = Where::Unknown;
+            self.confirm_at = now;
+            self.sessions.values_mut().for_each(|held| held.due = 0);
+        }
+        self.news = healthy;
+        out.push(self.show());
+    }
+
+    fn opened(&mut self, now: Mono, session: NewSession, out: &mut Vec<Output>) {
+        self.interest = now;
+        let NewSession { id, role, at, pass } = session;
+        let moved =
+            matches!(&self.place, Where::Live { at: home, .. } if at.epoch < home.epoch && !same_run(&at, home));
+        if moved {
+            out.push(Output::Lost(vec![id]));
+        } else if self.sessions.len() < SESSIONS_MAX {
+            self.sessions.insert(id, Held { due: seconds(now + CONFIRM_EVERY), role, at, pass });
+        }
+    }
+
+    fn revoked(&mut self, jti: TokenId, out: &mut Vec<Output>) {
+        let let_in = |held: &Held| held.pass.as_ref().is_some_and(|pass| pass.jti == jti);
+        let ids: Vec<SessionId> = self.sessions.iter().filter(|(_, held)| let_in(held)).map(|(id, _)| *id).collect();
+        let passes = ids.iter().filter_map(|id| self.sessions.remove(id)?.pass);
+        let handles: Vec<Handle> = passes.map(|pass| pass.handle).collect();
+        if !handles.is_empty() {
+            out.push(Output::Expel(handles));
+        }
+    }
+
+    /// Tokens whose revocation would end sessions here.
+    #[must_use]
+    pub fn passes(&self) -> BTreeSet<TokenId> {
+        self.sessions.values().filter_map(|held| Some(held.pass.as_ref()?.jti)).collect()
+    }
+
+    /// Sessions that publish.
+    #[must_use]
+    pub fn publishers(&self) -> usize {
+        self.sessions.values().filter(|held| held.role == Role::Publish).count()
     }
 
     fn looked(&mut self, now: Mono, answer: Result<Option<Arc<Placement>>, ()>, out: &mut Vec<Output>) {
@@ -278,11 +253,12 @@ impl StreamCore {
         out.extend(self.waiting.drain(..).map(|ask| Output::Answer(ask, answer.clone())));
     }
 
-    fn node(&mut self, node: &NodeId, service: Option<&ServiceId>) {
-        if matches!(&self.place, Where::Live { at, .. } if at.node == *node && Some(&at.service) != service) {
+    fn node(&mut self, node: &NodeId, service: Option<&ServiceId>, out: &mut Vec<Output>) {
+        let gone = |at: &Placement| at.node == *node && Some(&at.service) != service;
+        if matches!(&self.place, Where::Live { at, .. } if gone(at)) {
             self.place = Where::Unknown;
-            self.sessions.clear();
         }
+        self.lose(|held| gone(&held.at), out);
     }
 
     fn ask(&mut self, now: Mono, ask: AskId, out: &mut Vec<Output>) {
@@ -364,9 +340,13 @@ impl StreamCore {
     }
 }
 
+fn same_run(one: &Placement, other: &Placement) -> bool {
+    one.node == other.node && one.service == other.service
+}
+
 /// Whether a session went unconfirmed for too long.
 fn due(held: &Held, now: Mono) -> bool {
-    u64::from(held.confirmed) + CONFIRM_EVERY.as_secs() <= now.as_secs()
+    u64::from(held.due) <= now.as_secs()
 }
 
 fn seconds(now: Mono) -> u32 {

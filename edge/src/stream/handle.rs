@@ -1,7 +1,7 @@
 //! The door to a stream's actor: bounded over all clones, and honest about a full or ended one.
 
-use super::core::{Answer, Input, Mono};
-use proto::{SessionId, StreamId, fleet::Placement, session::Role};
+use super::core::{Answer, Input, Mono, NewSession};
+use proto::{SessionId, StreamId, fleet::Placement};
 use std::{
     sync::{
         Arc, PoisonError, RwLock,
@@ -139,10 +139,11 @@ impl StreamHandle {
     }
 
     /// Notes an accepted session, waiting for room at the door.
-    pub async fn opened(&self, session: SessionId, role: Role) {
-        let told = self.door.send(Command::Tell(Input::Opened(session, role)));
+    pub async fn opened(&self, session: NewSession) {
+        let id = session.id;
+        let told = self.door.send(Command::Tell(Input::Opened(session)));
         if !matches!(tokio::time::timeout(ANSWER_WITHIN, told).await, Ok(Ok(()))) {
-            tracing::debug!(session.id = %session, "a session is not held by its stream's actor; Redis knows it");
+            tracing::debug!(session.id = %id, "a session is not held by its stream's actor; Redis knows it");
         }
     }
 

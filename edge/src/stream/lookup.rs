@@ -2,11 +2,17 @@
 
 use crate::{
     control::{Control, ControlError},
+    nodes::Nodes,
     replica::Replica,
+    srs::{SrsClient, SrsError, SrsSession},
 };
 use kit::kv::{Cmd, Kv, KvError};
-use proto::{SessionId, StreamId, fleet::Placement, keys, session::Session};
-use std::sync::Arc;
+use proto::{SessionId, StreamId, fleet::Placement, handle::Handle, keys, session::Session};
+use std::{sync::Arc, time::Duration};
+
+/// How often ending a session at its node is tried, and how long lies between.
+const EXPEL_TRIES: u32 = 5;
+const EXPEL_AGAIN: Duration = Duration::from_secs(1);
 
 /// The sources, in the order they are asked.
 #[derive(Debug, Clone)]
@@ -17,6 +23,10 @@ pub struct Lookup {
     pub replica: Replica,
     /// control-api.
     pub control: Control,
+    /// Where nodes are.
+    pub nodes: Nodes,
+    /// Ends sessions at nodes.
+    pub srs: SrsClient,
 }
 
 impl Lookup {
@@ -43,6 +53,26 @@ impl Lookup {
             Err(_) if cached.is_ok() => Ok(None),
             Err(_) => Err(()),
         }
+    }
+
+    /// Ends a session at its node; false when that did not succeed, and it ends with its client.
+    pub async fn expel(&self, handle: &Handle) -> bool {
+        let Some(names) = SrsSession::of(&handle.srs_session, &handle.srs_token) else { return false };
+        for attempt in 1..=EXPEL_TRIES {
+            // Gone with its node or with the node's run.
+            let Some(at) = self.nodes.get(&handle.node) else { return true };
+            if at.lost || at.service.is_some_and(|run| run != handle.service) {
+                return true;
+            }
+            match self.srs.delete(&at.api, &handle.stream, &names).await {
+                Ok(()) | Err(SrsError::HungUp) => return true,
+                Err(error) => {
+                    tracing::warn!(node = %handle.node, session.id = %handle.session, %error, attempt, "a session could not be ended: {error}");
+                }
+            }
+            tokio::time::sleep(EXPEL_AGAIN).await;
+        }
+        false
     }
 
     /// Sorts sessions into those that still run and those that ended. What Redis does not know is taken to run on: it may have been

@@ -6,9 +6,9 @@ use super::{
     handle::{StreamError, StreamHandle},
     lookup::Lookup,
 };
-use crate::{metrics::Metrics, replica::feed::Listener};
+use crate::metrics::Metrics;
 use actix::Arbiter;
-use proto::{NodeId, ServiceId, StreamId, event::Event};
+use proto::{NodeId, ServiceId, StreamId, event::Event, session::EndReason};
 use std::{
     collections::{HashMap, hash_map::DefaultHasher},
     hash::{Hash as _, Hasher as _},
@@ -89,6 +89,11 @@ impl Registry {
         self.tell_all(&Input::Node { node: node.clone(), service: service.cloned() });
     }
 
+    /// Tells every stream on a node that the node does not answer this edge.
+    pub fn node_doubted(&self, node: &NodeId) {
+        self.tell_all(&Input::Doubt(node.clone()));
+    }
+
     fn tell_all(&self, input: &Input) {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
         streams.values().for_each(|handle| handle.tell(input.clone()));
@@ -100,25 +105,20 @@ impl Registry {
         }
     }
 
-    /// Ends the arbiters' threads.
-    pub fn stop(&self) {
-        for arbiter in &self.arbiters {
-            arbiter.stop();
-        }
-    }
-}
-
-impl Listener for Registry {
-    fn event(&self, event: &Event) {
+    /// Passes one piece of news on.
+    pub fn event(&self, event: &Event) {
         match event {
             Event::StreamLive { placement, .. } => {
                 self.tell(&placement.stream, Input::Live(Arc::new(placement.clone())));
             }
-            Event::StreamEnded { stream, epoch, .. } => self.tell(stream, Input::Ended { epoch: *epoch }),
+            Event::StreamEnded { stream, epoch, reason, .. } => {
+                let viewers_too = matches!(reason, EndReason::NodeLost | EndReason::StreamMoved);
+                self.tell(stream, Input::Ended { epoch: *epoch, viewers_too });
+            }
             Event::SessionClosed { id, stream, .. } => self.tell(stream, Input::Closed(*id)),
+            Event::TokenRevoked { jti, .. } => self.tell_all(&Input::Revoked(*jti)),
             Event::StreamChanged { .. }
             | Event::SessionOpened { .. }
-            | Event::TokenRevoked { .. }
             | Event::KeyRevoked { .. }
             | Event::SecretsChanged
             | Event::MembersChanged { .. }
@@ -127,7 +127,24 @@ impl Listener for Registry {
         }
     }
 
-    fn healthy(&self, healthy: bool) {
+    /// Tells all streams whether news arrives, and when it does again, where they are by what was read since.
+    pub fn healthy(&self, healthy: bool) {
         self.tell_all(&Input::News { healthy });
+        if !healthy {
+            return;
+        }
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        for (stream, handle) in streams.iter() {
+            if let Some(placement) = self.lookup.replica.placements(|all| all.get(stream).cloned()) {
+                handle.tell(Input::Live(Arc::new(placement)));
+            }
+        }
+    }
+
+    /// Ends the arbiters' threads.
+    pub fn stop(&self) {
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
     }
 }

@@ -1,11 +1,7 @@
 //! Actor, door and registry together, with a Redis made of a map.
 
 use super::*;
-use crate::{
-    control::Control,
-    metrics::Metrics,
-    replica::{Replica, feed::Listener as _},
-};
+use crate::{control::Control, metrics::Metrics, nodes::Nodes, replica::Replica, srs::SrsClient};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use kit::kv::{Cmd, Kv, KvError, KvStore, News, Reply};
 use proto::{
@@ -60,6 +56,7 @@ impl KvStore for MapStore {
 
 struct World {
     streams: Arc<Registry>,
+    replica: Replica,
     gets: Arc<AtomicUsize>,
     gate: Arc<tokio::sync::Semaphore>,
     metrics: Metrics,
@@ -85,6 +82,10 @@ fn session(n: u8) -> SessionId {
     SessionId::from_bytes([n; 16])
 }
 
+fn viewer(n: u8) -> core::NewSession {
+    core::NewSession { id: session(n), role: Role::Play, at: Arc::new(placement(1)), pass: None }
+}
+
 fn world(live: bool) -> World {
     let gets = Arc::new(AtomicUsize::new(0));
     let gate = Arc::new(tokio::sync::Semaphore::new(1));
@@ -96,9 +97,12 @@ fn world(live: bool) -> World {
     let metrics = Metrics::new().unwrap();
     let replica = Replica::new(None);
     let control = Control::new(&[], replica.clone(), EdgeId::parse("e").unwrap(), metrics.clone()).unwrap();
-    let streams = Arc::new(Registry::new(2, Lookup { kv, replica, control }, metrics.clone()));
+    let (nodes, _) = Nodes::new(&[], None);
+    let srs = SrsClient::new(metrics.clone()).unwrap();
+    let lookup = Lookup { kv, replica: replica.clone(), control, nodes, srs };
+    let streams = Arc::new(Registry::new(2, lookup, metrics.clone()));
     streams.healthy(true);
-    World { streams, gets, gate, metrics }
+    World { streams, replica, gets, gate, metrics }
 }
 
 /// Waits for a condition that another thread brings about.
@@ -157,13 +161,24 @@ async fn a_turn_is_given_back_when_dropped_also_by_a_caller_that_goes_away() {
 async fn sessions_are_held_until_their_end_is_told() {
     let world = world(false);
     let stream = world.streams.get_or_start(&cam()).unwrap();
-    stream.opened(session(1), Role::Play).await;
+    stream.opened(viewer(1)).await;
     assert_eq!(stream.confirmed(session(1)).await, Ok(true));
     assert_eq!((world.metrics.sessions(), stream.confirmed(session(2)).await), (1, Ok(false)));
     let closed = Event::SessionClosed { id: session(1), stream: cam(), owner: None, reason: EndReason::Kicked };
     world.streams.event(&closed);
     assert_eq!(stream.confirmed(session(1)).await, Ok(false));
     assert_eq!(world.metrics.sessions(), 0);
+}
+
+#[actix_web::test]
+async fn sessions_of_a_lost_node_have_ended_for_everybody_here() {
+    let world = world(false);
+    let stream = world.streams.get_or_start(&cam()).unwrap();
+    stream.opened(viewer(1)).await;
+    assert_eq!(stream.confirmed(session(1)).await, Ok(true));
+    world.streams.node_changed(&placement(1).node, None);
+    until("its URL is 404", || world.replica.closed(&session(1))).await;
+    assert_eq!((stream.confirmed(session(1)).await, world.metrics.sessions()), (Ok(false), 0));
 }
 
 #[actix_web::test]
@@ -175,7 +190,7 @@ async fn a_full_door_refuses_and_voids_what_readers_see() {
         stream.clone().tell(core::Input::Timeout);
     }
     assert!(stream.peek().is_some(), "the bound is that of the door, over all clones");
-    stream.tell(core::Input::Ended { epoch: 1 });
+    stream.tell(core::Input::Ended { epoch: 1, viewers_too: false });
     assert_eq!(stream.peek(), None, "lost news must not leave readers with the old");
     assert_eq!(stream.place().await, Err(StreamError::Busy));
     drop(door);

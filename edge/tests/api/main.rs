@@ -5,7 +5,9 @@
 mod auth;
 mod bad_input;
 mod cors;
+mod drain;
 mod endpoints;
+mod fleet;
 mod health;
 mod helpers;
 mod hooks;

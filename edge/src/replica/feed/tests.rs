@@ -18,6 +18,7 @@ use std::sync::Mutex;
 struct Heard {
     events: Mutex<Vec<Event>>,
     healthy: Mutex<Vec<bool>>,
+    members: Mutex<Vec<u64>>,
 }
 
 impl Listener for Heard {
@@ -27,6 +28,10 @@ impl Listener for Heard {
 
     fn healthy(&self, healthy: bool) {
         self.healthy.lock().unwrap().push(healthy);
+    }
+
+    fn members(&self, membership: &Membership) {
+        self.members.lock().unwrap().push(membership.version);
     }
 }
 

@@ -12,6 +12,7 @@ use edge::{App, Config};
 use kit::{env::Env, testing::TestRedis, token::MediaSigner};
 use proto::{
     StreamId, TokenId, keys,
+    node::{Member, NodeAddresses, NodeLimits, NodeState},
     secret::{ClusterSecret, Keyring, PublishedSecrets},
     session::Role,
     stream::Visibility,
@@ -57,6 +58,66 @@ impl World {
         })
         .await;
         world
+    }
+
+    /// `nodes` nodes that only the membership names, and one edge with extra settings.
+    pub(crate) async fn of_members(nodes: usize, settings: &[(&str, &str)]) -> Self {
+        let none = [("SRS_UPSTREAM", "")];
+        let settings: Vec<_> = none.iter().chain(settings).copied().collect();
+        let mut world = Self::bare(nodes, &settings).await;
+        world.truth.members(&world.members());
+        world.add_edge().await;
+        world
+    }
+
+    /// All nodes as members that are up.
+    pub(crate) fn members(&self) -> Vec<Member> {
+        self.members_but(usize::MAX, |member| member)
+    }
+
+    /// The same with one changed.
+    pub(crate) fn members_but(&self, which: usize, change: impl Fn(Member) -> Member) -> Vec<Member> {
+        let member = |node: &FakeSrs| Member {
+            id: node.node.clone(),
+            service: Some(node.run()),
+            state: NodeState::Up,
+            draining: false,
+            weight: 1,
+            zone: None,
+            at: NodeAddresses { api: node.address.to_string(), ..NodeAddresses::default() },
+            public: Vec::new(),
+            limits: NodeLimits::default(),
+        };
+        let numbered = self.nodes.iter().map(member).enumerate();
+        numbered.map(|(index, member)| if index == which { change(member) } else { member }).collect()
+    }
+
+    /// The settings of an edge of this cluster, for one that runs as a process of its own.
+    pub(crate) fn settings(&self) -> &[(String, String)] {
+        &self.settings
+    }
+
+    /// Publishes a fresh public stream and says on which node it is.
+    pub(crate) async fn publish_new(&self, stream: &str) -> (Opened, usize) {
+        self.truth.add_stream(stream, Visibility::Public);
+        let before: Vec<usize> = self.nodes.iter().map(|node| node.held().len()).collect();
+        let token = self.token(stream, Role::Publish);
+        let opened =
+            Opened::of(self.post(&format!("/rtc/v1/whip/{stream}"), &token, sdp::fixture("pub.sdp")).await).await;
+        let at = self.nodes.iter().zip(before).position(|(node, before)| node.held().len() > before);
+        (opened, at.expect("a node holds it"))
+    }
+
+    /// POSTs a viewer's offer.
+    pub(crate) async fn watch(&self, stream: &str) -> Response {
+        self.post(&format!("/rtc/v1/whep/{stream}"), &self.token(stream, Role::Play), sdp::fixture("play.sdp")).await
+    }
+
+    /// The value of a metric line that starts so.
+    pub(crate) async fn metric(&self, line: &str) -> u64 {
+        let text = self.request(Method::GET, &self.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        let found = text.lines().find_map(|l| l.strip_prefix(line)?.trim().parse().ok());
+        found.unwrap_or_default()
     }
 
     /// One node and one edge that is also told of `upstream`, which may be no node at all.
@@ -106,7 +167,9 @@ impl World {
             ("REDIS_ADDR".to_owned(), redis.addr()),
             ("SRS_UPSTREAM".to_owned(), upstream.join(",")),
             ("CONTROL_API_URL".to_owned(), format!("http://{control}")),
+            ("EDGE_DRAIN_SECONDS".to_owned(), "0".to_owned()),
         ];
+        all.retain(|(name, _)| settings.iter().all(|(other, _)| name != other));
         all.extend(settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
         let http = Client::builder().redirect(Policy::none()).timeout(Duration::from_secs(20)).build().unwrap();
         Self { redis, truth, nodes: fakes, http, signer, key_secret, edges: Vec::new(), settings: all }

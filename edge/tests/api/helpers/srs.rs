@@ -56,20 +56,47 @@ struct State {
 }
 
 /// One fake node.
-#[derive(Clone)]
 pub(crate) struct FakeSrs {
     pub(crate) node: NodeId,
     pub(crate) address: SocketAddr,
     state: Arc<Mutex<State>>,
+    truth: Arc<Truth>,
+    run: Mutex<ServiceId>,
+    listening: Mutex<tokio::task::JoinHandle<()>>,
 }
 
 impl FakeSrs {
     pub(crate) async fn start(node: &str, truth: Arc<Truth>) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let (node, service) = (NodeId::parse(node).unwrap(), ServiceId::parse("9j51a805").unwrap());
-        let inner = Node { node: node.clone(), service, state: state.clone(), truth };
-        let address = wire::serve(move |request| inner.handle(request)).await;
-        Self { node, address, state }
+        let inner = Node { node: node.clone(), service: service.clone(), state: state.clone(), truth: truth.clone() };
+        let any = "127.0.0.1:0".parse().unwrap();
+        let (address, listening) = wire::serve_at(any, move |request| inner.handle(request)).await;
+        Self { node, address, state, truth, run: Mutex::new(service), listening: Mutex::new(listening) }
+    }
+
+    /// Its present run.
+    pub(crate) fn run(&self) -> ServiceId {
+        self.run.lock().unwrap().clone()
+    }
+
+    /// The process is gone: connections are refused. What it held is gone with it.
+    pub(crate) async fn kill(&self) {
+        self.listening.lock().unwrap().abort();
+        self.state.lock().unwrap().held.clear();
+        super::until("the node refuses connections", || async {
+            tokio::net::TcpStream::connect(self.address).await.is_err()
+        })
+        .await;
+    }
+
+    /// It is back at its address, in another run or, as after a cut, the same.
+    pub(crate) async fn revive(&self, run: &str) {
+        let service = ServiceId::parse(run).unwrap();
+        *self.run.lock().unwrap() = service.clone();
+        let inner = Node { node: self.node.clone(), service, state: self.state.clone(), truth: self.truth.clone() };
+        let (_, listening) = wire::serve_at(self.address, move |request| inner.handle(request)).await;
+        *self.listening.lock().unwrap() = listening;
     }
 
     /// Queues what to do with the next POSTs; after them it accepts.

@@ -7,6 +7,7 @@ use proto::{
     fleet::{Placement, StreamCache},
     internal::{ReleaseRequest, ReserveRequest, open_bearer},
     keys,
+    node::{Member, Membership, Met, NodeReport},
     secret::Keyring,
     session::{EndReason, Protocol, Role},
     stream::Visibility,
@@ -34,6 +35,10 @@ struct Known {
     clients: BTreeMap<(NodeId, String), (SessionId, StreamId, Role)>,
     away: bool,
     refuse_hooks: bool,
+    reports: Vec<(String, NodeReport)>,
+    version: u64,
+    forwards: bool,
+    undecided: bool,
 }
 
 /// What a node's hook says of a client that asks.
@@ -94,9 +99,46 @@ impl Truth {
         self.known.lock().unwrap().away = away;
     }
 
+    /// Publishes a membership, newer than the last.
+    pub(crate) fn members(&self, members: &[Member]) {
+        let mut known = self.known.lock().unwrap();
+        known.version += 1;
+        let version = known.version;
+        drop(known);
+        let membership = Membership { version, members: members.to_vec() };
+        self.redis(&["SET", keys::MEMBERS, &serde_json::to_string(&membership).unwrap()]);
+        self.tell(&Event::MembersChanged { version });
+    }
+
+    /// What edges told of a node so far.
+    pub(crate) fn reports(&self, node: &NodeId) -> Vec<Met> {
+        let known = self.known.lock().unwrap();
+        known.reports.iter().filter(|(of, _)| of == node.as_str()).map(|(_, report)| report.met).collect()
+    }
+
+    /// The publisher's claim is void: its node is lost.
+    pub(crate) fn void(&self, stream: &StreamId) {
+        let claim = self.known.lock().unwrap().claims.remove(stream);
+        self.redis(&["DEL", &keys::placement(stream)]);
+        if let Some(claim) = claim {
+            let reason = EndReason::NodeLost;
+            self.tell(&Event::StreamEnded { stream: stream.clone(), epoch: claim.epoch, owner: None, reason });
+        }
+    }
+
     /// From now on every hook is refused.
     pub(crate) fn refuse_hooks(&self) {
         self.known.lock().unwrap().refuse_hooks = true;
+    }
+
+    /// From now on control-api is there and cannot reserve, as without Postgres.
+    pub(crate) fn undecided(&self, undecided: bool) {
+        self.known.lock().unwrap().undecided = undecided;
+    }
+
+    /// While control-api is away, an edge's forwarder accepts hooks by their tickets.
+    pub(crate) fn forward_hooks(&self) {
+        self.known.lock().unwrap().forwards = true;
     }
 
     /// Whether somebody holds the stream's claim.
@@ -115,6 +157,12 @@ impl Truth {
         }
         let (path, last) = (request.path.as_str(), request.path.rsplit('/').next().unwrap_or_default());
         match path.rsplit_once('/').map(|(head, _)| head) {
+            _ if path.starts_with("/internal/v1/nodes/") => {
+                let node = last.strip_suffix(":report").unwrap().to_owned();
+                known.reports.push((node, serde_json::from_slice(&request.body).unwrap()));
+                Reply::Http(204, Vec::new(), Vec::new())
+            }
+            _ if path == "/internal/v1/claims" && known.undecided => problem(503, "unavailable"),
             _ if path == "/internal/v1/claims" => reserve(&mut known, &request.body),
             _ if path == "/internal/v1/claims:release" => release(&mut known, &request.body),
             _ if path == "/internal/v1/keys:verify" => {
@@ -150,7 +198,10 @@ impl Truth {
         if ticket.ufrag_hash != ufrag_hash(ufrag) && !ufrag.contains("0therufr") {
             return Err("another ufrag".to_owned());
         }
-        if role == Role::Publish && known.claims.get(&stream).is_none_or(|c| c.session != ticket.session) {
+        // With every control-api away the edge's forwarder answers, by ticket alone.
+        let by_ticket = known.away && known.forwards;
+        if role == Role::Publish && !by_ticket && known.claims.get(&stream).is_none_or(|c| c.session != ticket.session)
+        {
             return Err("no claim".to_owned());
         }
         known.clients.insert((node.clone(), client.to_owned()), (ticket.session, stream.clone(), role));

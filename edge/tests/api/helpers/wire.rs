@@ -48,19 +48,27 @@ type Handler = Arc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Reply> + Send>
 
 /// Serves every connection with `handler`, one request each, until the test ends.
 pub(crate) async fn serve(handler: impl Fn(Request) -> Reply + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    serve_at("127.0.0.1:0".parse().unwrap(), handler).await.0
+}
+
+/// The same at an address, with the task that listens: aborted, connections are refused.
+pub(crate) async fn serve_at(
+    address: SocketAddr,
+    handler: impl Fn(Request) -> Reply + Send + Sync + 'static,
+) -> (SocketAddr, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     let handler: Handler = Arc::new(move |request| {
         let reply = handler(request);
         Box::pin(async move { reply })
     });
-    tokio::spawn(async move {
+    let listening = tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             let handler = handler.clone();
             tokio::spawn(async move { one(socket, handler).await });
         }
     });
-    address
+    (address, listening)
 }
 
 async fn one(mut socket: TcpStream, handler: Handler) {
