@@ -156,7 +156,8 @@ async fn parts(config: Config) -> anyhow::Result<(Parts, Inboxes)> {
         Admission::new(config.auth, config.rate_limit, kv.clone(), replica.clone(), control.clone(), metrics.clone());
     let keeper =
         Keeper { nodes: nodes.clone(), streams: streams.clone(), replica: replica.clone(), metrics: metrics.clone() };
-    let (hooks, courier) = Hooks::new(control.clone(), replica.clone(), streams.clone(), kv.clone(), metrics.clone())?;
+    let listener = Arc::new(keeper.clone());
+    let (hooks, courier) = Hooks::new(control.clone(), replica.clone(), listener, kv.clone(), metrics.clone())?;
     let (leaving, flows) = (CancellationToken::new(), TaskTracker::new());
     let parts = Parts {
         config,

@@ -1,13 +1,14 @@
 //! What the edge counts, as verbs. Labels are closed sets; no stream, token or address is ever one.
 
 pub mod hooks;
+pub mod nodes;
 
 use hooks::HookMetrics;
+use nodes::NodeMetrics;
 use prometheus::{
-    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, core::Collector,
+    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    core::Collector,
 };
-use proto::node::Met;
 use proto::session::Role;
 use std::{
     sync::{
@@ -105,18 +106,13 @@ pub struct Metrics {
     actors: IntGauge,
     sessions: IntGauge,
     publishers: IntGauge,
-    lost: IntCounter,
-    expelled: IntCounterVec,
-    nodes_lost: IntCounter,
-    reports: IntCounterVec,
     answered: Arc<AtomicU64>,
     unheard: IntCounter,
     news_lost: IntCounter,
     redis_up: IntGauge,
     control_away: IntCounter,
-    nodes: IntGaugeVec,
+    nodes: NodeMetrics,
     hooks: HookMetrics,
-    membership: IntGauge,
 }
 
 /// Registers what it makes.
@@ -187,24 +183,6 @@ impl Metrics {
             actors: make.gauge("keystone_edge_streams", "Stream actors running.")?,
             sessions: make.gauge("keystone_edge_sessions", "WHIP and WHEP sessions opened here that still run.")?,
             publishers: make.gauge("keystone_edge_publishers", "Those of keystone_edge_sessions that publish.")?,
-            lost: make.counter(
-                "keystone_edge_sessions_lost_total",
-                "Sessions opened here that ended with their node or with their stream's move.",
-            )?,
-            expelled: make.counters(
-                "keystone_edge_sessions_expelled_total",
-                "Viewers ended because their token was revoked, by whether their node did it.",
-                &["outcome"],
-            )?,
-            nodes_lost: make.counter(
-                "keystone_edge_nodes_lost_total",
-                "Times that a media node was lost or had another run, so that what it carried was gone.",
-            )?,
-            reports: make.counters(
-                "keystone_edge_node_reports_total",
-                "What control-api was told of media nodes, by what was met.",
-                &["met"],
-            )?,
             answered: Arc::default(),
             unheard: make.counter(
                 "keystone_edge_unheard_total",
@@ -219,16 +197,8 @@ impl Metrics {
                 "keystone_edge_control_away_total",
                 "Calls that a control-api did not answer, so that the next was asked.",
             )?,
-            membership: make
-                .gauge("keystone_edge_membership_version", "Version of the membership in use; 0 before the first.")?,
-            nodes: make.keep(IntGaugeVec::new(
-                Opts::new(
-                    "keystone_edge_nodes",
-                    "Media nodes of the membership and of SRS_UPSTREAM, by whether they are used.",
-                ),
-                &["state"],
-            ))?,
             hooks: HookMetrics::new(&make)?,
+            nodes: NodeMetrics::new(&make)?,
             registry: make.0,
         })
     }
@@ -291,34 +261,6 @@ impl Metrics {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// Sessions ended with their node or their stream's move.
-    pub fn sessions_lost(&self, count: usize) {
-        self.lost.inc_by(count.try_into().unwrap_or(u64::MAX));
-    }
-
-    /// Sessions ended because their token was revoked; `failed` of `all` could not be ended at their node.
-    pub fn expelled(&self, all: usize, failed: usize) {
-        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        self.expelled.with_label_values(&["ended"]).inc_by(count(all.saturating_sub(failed)));
-        self.expelled.with_label_values(&["failed"]).inc_by(count(failed));
-    }
-
-    /// A node was lost, or has another run.
-    pub fn node_lost(&self) {
-        self.nodes_lost.inc();
-    }
-
-    /// control-api was told of a node.
-    pub fn node_reported(&self, met: Met) {
-        let word = match met {
-            Met::Answered => "answered",
-            Met::Refused => "refused",
-            Met::Silent => "silent",
-            Met::OtherRun => "other_run",
-        };
-        self.reports.with_label_values(&[word]).inc();
-    }
-
     /// A session was ended because nobody heard its answer.
     pub fn unheard(&self) {
         self.unheard.inc();
@@ -339,16 +281,10 @@ impl Metrics {
         self.control_away.inc();
     }
 
-    /// Which membership is in use.
-    pub fn membership(&self, version: u64) {
-        self.membership.set(i64::try_from(version).unwrap_or(i64::MAX));
-    }
-
-    /// Nodes that are used, of all there are.
-    pub fn nodes(&self, up: usize, all: usize) {
-        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.nodes.with_label_values(&["up"]).set(number(up));
-        self.nodes.with_label_values(&["down"]).set(number(all.saturating_sub(up)));
+    /// Those of media nodes and of what ends with them.
+    #[must_use]
+    pub const fn nodes(&self) -> &NodeMetrics {
+        &self.nodes
     }
 
     /// Those of media nodes' hooks.

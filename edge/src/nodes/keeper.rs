@@ -52,15 +52,14 @@ impl Keeper {
     /// Writes down how many nodes are used.
     pub fn count(&self) {
         let ((up, all), version) = self.nodes.look(|table| (table.counts(), table.version()));
-        self.metrics.nodes(up, all);
-        self.metrics.membership(version);
+        self.metrics.nodes().known(up, all, version);
     }
 
     /// Everything on a node is gone but what is on its present run, if it has one.
     fn ended(&self, node: &NodeId, service: Option<&ServiceId>) {
         let streams = self.replica.change_placements(|all| all.node_changed(node, service));
         self.streams.node_changed(node, service);
-        self.metrics.node_lost();
+        self.metrics.nodes().lost();
         tracing::warn!(node = %node, streams, "what a media node carried is gone");
     }
 

@@ -97,6 +97,9 @@ pub struct NodeTable {
 
 impl NodeTable {
     /// Nothing is known yet, besides what `SRS_UPSTREAM` names.
+    ///
+    /// # Panics
+    /// Never: what the setting's grammar lets through fits a ring.
     #[must_use]
     pub fn new(upstreams: &[Upstream]) -> Self {
         let fixed: Vec<Fixed> =

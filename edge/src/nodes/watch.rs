@@ -96,7 +96,7 @@ impl Watch {
             return;
         }
         self.telling.insert(node.clone(), None);
-        self.keeper.metrics.node_reported(report.met);
+        self.keeper.metrics.nodes().reported(report.met);
         tracing::info!(node = %node, service = %report.service, met = ?report.met, "telling control-api of a media node");
         let control = self.control.clone();
         let tell = async move {

@@ -92,7 +92,7 @@ impl StreamActor {
     /// Sessions whose URLs are 404 from now on.
     fn lost(&self, ids: &[proto::SessionId]) {
         ids.iter().for_each(|id| self.lookup.replica.learn_closed(*id));
-        self.metrics.sessions_lost(ids.len());
+        self.metrics.nodes().sessions_lost(ids.len());
         tracing::info!(stream.id = %self.stream(), sessions = ids.len(), "sessions are gone with their node");
     }
 
@@ -108,7 +108,7 @@ impl StreamActor {
                 async move { lookup.expel(&handle).await }
             });
             let ended: Vec<bool> = futures_util::stream::iter(ends).buffer_unordered(EXPELLED_AT_ONCE).collect().await;
-            metrics.expelled(ended.len(), ended.iter().filter(|ended| !**ended).count());
+            metrics.nodes().expelled(ended.len(), ended.iter().filter(|ended| !**ended).count());
         });
     }
 

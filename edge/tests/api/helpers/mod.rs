@@ -113,13 +113,6 @@ impl World {
         self.post(&format!("/rtc/v1/whep/{stream}"), &self.token(stream, Role::Play), sdp::fixture("play.sdp")).await
     }
 
-    /// The value of a metric line that starts so.
-    pub(crate) async fn metric(&self, line: &str) -> u64 {
-        let text = self.request(Method::GET, &self.url("/metrics")).send().await.unwrap().text().await.unwrap();
-        let found = text.lines().find_map(|l| l.strip_prefix(line)?.trim().parse().ok());
-        found.unwrap_or_default()
-    }
-
     /// One node and one edge that is also told of `upstream`, which may be no node at all.
     pub(crate) async fn with_also(upstream: &str) -> Self {
         let mut world = Self::bare(1, &[]).await;
