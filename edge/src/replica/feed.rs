@@ -83,7 +83,8 @@ impl Feed {
     async fn forever(&mut self) {
         let mut ticks = tokio::time::interval(REFRESH_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut count = 0_u32;
+        // Everything was read by `first`; if it was not, news is not healthy and the next reading is whole anyhow.
+        let mut count = 1_u32;
         loop {
             let late_at = self.late_at;
             let late = async {

@@ -106,6 +106,7 @@ async fn everything_is_read_at_start_news_keeps_it_fresh_and_a_lost_redis_is_rea
     let (gone, jti) = (SessionId::from_bytes([9; 16]), TokenId::from_bytes([6; 16]));
     let stream = StreamId::parse("s7").unwrap();
     kv.one(Cmd::publish(keys::EVENTS, "{\"event\":\"of_the_future\"}")).await.unwrap();
+    kv.one(Cmd::del(&keys::placement(&stream))).await.unwrap();
     tell(Event::TokenRevoked { jti, expires_at: u64::MAX }).await;
     tell(Event::StreamEnded { stream: stream.clone(), epoch: 1, owner: None, reason: EndReason::ClientLeft }).await;
     tell(Event::SessionClosed { id: gone, stream: stream.clone(), owner: None, reason: EndReason::Kicked }).await;
