@@ -1,12 +1,14 @@
 //! The service: everything is made in [`App::build`], runs in [`App::run`], and ends within a deadline.
 
 use crate::{
+    away::Away,
     config::Config,
     error::ApiError,
     fleet::Fleet,
     health::{Fitness, controls::Controls},
     http::{cors, observe},
     jobs::{self, enrolments, news::News},
+    journal::Journal,
     kicker::Kicker,
     limits::Limits,
     metrics::{Metrics, media::MediaMetrics, nodes::NodeMetrics},
@@ -82,6 +84,10 @@ pub struct State {
     pub placing: Placing,
     /// The media nodes' health, judged here or told.
     pub health: Fitness,
+    /// What is known without Postgres.
+    pub away: Away,
+    /// Accepted hooks that Postgres does not know of yet.
+    pub journal: Journal,
     /// Asks media nodes.
     pub srs: Srs,
     /// Wakes the job that kicks.
@@ -220,6 +226,8 @@ async fn state(config: Config, address: SocketAddr) -> anyhow::Result<State> {
         fleet: Fleet::default(),
         placing: Placing::default(),
         health: Fitness::new(Controls::new(id.clone()), NodeMetrics::new(metrics.registry())),
+        away: Away::default(),
+        journal: Journal::default(),
         srs: Srs::new()?,
         kicker: Kicker::new(media.clone()),
         sessions: Arc::new(RedisSessions::new(kv.clone())),

@@ -2,6 +2,7 @@
 
 use crate::{
     app::State,
+    away,
     domain::{
         claims::{self as rules, Ask, Holder, RETRY_AFTER_SECONDS, Verdict, Watch},
         nodes::NodeState,
@@ -118,6 +119,8 @@ const NODES_TRIED_MAX: usize = 4;
 pub enum Reserved {
     /// As for a claim; never [`Claimed::NoRoom`].
     Claimed(Claimed),
+    /// From memory, while Postgres is away.
+    Provisional(Taken),
     /// No node can take the stream; a word on each.
     NoNode(String),
 }
@@ -127,6 +130,18 @@ pub enum Reserved {
 /// # Errors
 /// [`PlacingError`].
 pub async fn reserve(state: &State, ask: &ReserveRequest) -> Result<Reserved, PlacingError> {
+    if !state.away.is_on() {
+        match by_database(state, ask).await {
+            Err(PlacingError::Store(error)) if state.away.notes(&error) => {
+                tracing::warn!(error = %kit::telemetry::chain(&error), stream = %ask.stream, "a stream is reserved from memory");
+            }
+            done => return done,
+        }
+    }
+    Ok(away::reserve(state, ask)?)
+}
+
+async fn by_database(state: &State, ask: &ReserveRequest) -> Result<Reserved, PlacingError> {
     for _ in 0..DECISIONS_MAX {
         let decided = placing::decision(state, &ask.stream, &Policy::default()).await?;
         let order = decided.order(&ask.nodes);
@@ -173,7 +188,8 @@ fn held_already(asked: &Asked, publisher: &Publisher<'_>, wish: Wish<'_>) -> Opt
     })
 }
 
-async fn put_out(state: &State, old: &Held, owner: UserId) {
+/// Kicks a publisher whose claim was given to another, and tells of its end.
+pub async fn put_out(state: &State, old: &Held, owner: UserId) {
     // SRS gives the name to the next publisher only when the old one is gone.
     kicker::now(state, &old.from).await;
     let ended = Ended {
@@ -191,7 +207,7 @@ async fn put_out(state: &State, old: &Held, owner: UserId) {
 }
 
 /// Looks at the connection that holds a claim.
-async fn look(state: &State, held: &Held) -> Holder {
+pub async fn look(state: &State, held: &Held) -> Holder {
     let node = &held.from.node;
     let down = matches!(state.nodes.state(node, clock::unix_ms()), None | Some(NodeState::Down));
     let Some(api) = state.nodes.api(node) else { return if down { Holder::Gone } else { Holder::Active } };

@@ -4,6 +4,7 @@ pub mod account;
 pub mod claims;
 pub mod enrolment;
 pub mod health;
+pub mod homes;
 pub mod hooks;
 pub mod limit;
 pub mod members;

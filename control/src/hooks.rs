@@ -6,6 +6,7 @@ pub mod publish;
 
 use crate::{
     app::State,
+    away,
     domain::{
         claims::Owner,
         hooks::{Kind, Refusal, kind, stream},
@@ -29,7 +30,7 @@ pub async fn handle(state: &State, hook: &Hook) -> Answered {
         Kind::Connect => answer(state, hook, &from, stream(hook).map(|_| ())).await,
         Kind::Unpublish => unpublished(state, hook, &from).await,
         Kind::Stop => told(live::closed(state, &from, EndReason::ClientLeft).await),
-        Kind::Close => closed(state, &from).await,
+        Kind::Close => closed(state, hook, &from).await,
         Kind::Forward | Kind::Told => Answered::Accepted,
     }
 }
@@ -63,17 +64,21 @@ const fn told(known: bool) -> Answered {
 /// The owner's end frees the stream; anybody else's (a refused WHIP, a busy SRT publisher) is nothing.
 async fn unpublished(state: &State, hook: &Hook, from: &Owner) -> Answered {
     let Ok(stream) = stream(hook) else { return Answered::Nothing };
-    end(state, Which::Connection(from, Some(&stream))).await
+    end(state, hook, from, Some(&stream)).await
 }
 
 /// Names no stream: whatever the connection held is over.
-async fn closed(state: &State, from: &Owner) -> Answered {
-    let published = end(state, Which::Client(from)).await;
+async fn closed(state: &State, hook: &Hook, from: &Owner) -> Answered {
+    let published = end(state, hook, from, None).await;
     let played = live::closed(state, from, EndReason::ClientLeft).await;
     if played { Answered::Accepted } else { published }
 }
 
-async fn end(state: &State, which: Which<'_>) -> Answered {
+async fn end(state: &State, hook: &Hook, from: &Owner, stream: Option<&StreamId>) -> Answered {
+    let which = stream.map_or(Which::Client(from), |stream| Which::Connection(from, Some(stream)));
+    if state.away.is_on() {
+        return told(away::ended(state, hook, from, stream).await);
+    }
     match claims::end(&state.pg, which, EndReason::ClientLeft).await {
         Ok(ended) => {
             for publisher in &ended {
@@ -82,6 +87,7 @@ async fn end(state: &State, which: Which<'_>) -> Answered {
             state.media.claims("ended", ended.len());
             told(!ended.is_empty())
         }
+        Err(error) if state.away.notes(&error) => told(away::ended(state, hook, from, stream).await),
         Err(error) => {
             tracing::warn!(%error, "a publisher's end cannot be written down; the reconciliation finds it");
             Answered::Nothing

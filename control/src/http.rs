@@ -11,6 +11,7 @@ pub mod health;
 pub mod history;
 pub mod hooks;
 pub mod internal;
+pub mod journal;
 pub mod nodes;
 pub mod observe;
 pub mod once;

@@ -2,6 +2,7 @@
 
 pub mod adopt;
 pub mod enrolments;
+pub mod homes;
 pub mod news;
 pub mod nodes;
 pub mod rebuild;
@@ -25,6 +26,10 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 const NODES_EVERY: Duration = Duration::from_secs(1);
 /// How often each node is compared with the tables.
 const RECONCILE_EVERY: Duration = Duration::from_secs(5);
+/// How often hooks that wait for Postgres are handed in: two publishers of one stream are told apart within this time of its return.
+const JOURNAL_EVERY: Duration = Duration::from_millis(500);
+/// How often the last homes of all streams are read.
+const HOMES_EVERY: Duration = Duration::from_secs(5);
 /// How often an empty Redis is looked for.
 const REBUILD_EVERY: Duration = Duration::from_secs(1);
 /// How often viewers and bitrates are written down.
@@ -44,6 +49,8 @@ pub fn start(tasks: &mut Tasks, state: &Arc<State>) {
     every("expire", EXPIRE_EVERY, |state| Box::pin(expire(state)));
     every("nodes", NODES_EVERY, |state| Box::pin(nodes::run_once(state)));
     every("reconcile", RECONCILE_EVERY, |state| Box::pin(reconcile::run_once(state)));
+    every("journal", JOURNAL_EVERY, |state| Box::pin(crate::journal::run_once(state)));
+    every("homes", HOMES_EVERY, |state| Box::pin(homes::run_once(state)));
     every("rebuild", REBUILD_EVERY, |state| Box::pin(rebuild::run_once(state)));
     every("samples", SAMPLE_EVERY, |state| Box::pin(samples::run_once(state)));
     every("prune", PRUNE_EVERY, |state| Box::pin(prune(state)));
@@ -121,7 +128,7 @@ async fn prune(state: &State) -> Result<(), JobError> {
 }
 
 /// Whether this process is to do a job's turn. With Redis away everybody does: the jobs bear it.
-async fn lease(state: &State, job: &str, ttl: Duration) -> bool {
+pub(crate) async fn lease(state: &State, job: &str, ttl: Duration) -> bool {
     let me = state.id.as_str();
     let taken = state.kv.one(Cmd::set_new(&keys::lease(job), me, ttl)).await;
     taken.map_or(true, |reply| !reply.is_nil())

@@ -67,6 +67,13 @@ impl Kicker {
         unwritten.push_back(client);
     }
 
+    /// Several that could not be written down.
+    pub fn remember_all(&self, clients: Vec<Owner>) {
+        for client in clients {
+            self.remember(client);
+        }
+    }
+
     fn take_unwritten(&self) -> Vec<Owner> {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
     }

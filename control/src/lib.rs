@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod admission;
 pub mod app;
+pub mod away;
 pub mod claiming;
 pub mod cli;
 pub mod config;
@@ -16,6 +17,7 @@ pub mod health;
 pub mod hooks;
 pub mod http;
 pub mod jobs;
+pub mod journal;
 pub mod kicker;
 pub mod limits;
 pub mod metrics;

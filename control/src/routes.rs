@@ -135,6 +135,7 @@ pub fn table() -> Vec<Row> {
         row(Method::GET, "/v1/controls", Admin, http::nodes::controls),
         row(Method::POST, "/internal/v1/claims", Internal, http::internal::reserve),
         row(Method::POST, "/internal/v1/claims:release", Internal, http::internal::release),
+        row(Method::POST, "/internal/v1/journal", Internal, http::journal::hand_in),
         row(Method::POST, "/internal/v1/keys:verify", Internal, http::internal::verify_key),
         row(Method::GET, "/internal/v1/streams/{stream}", Internal, http::internal::stream),
         row(Method::GET, "/internal/v1/route/{stream}", Internal, http::internal::route),

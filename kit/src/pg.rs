@@ -108,6 +108,11 @@ impl Pg {
     }
 }
 
+/// Closes a connection of the pool instead of handing it on: what it was asked last was never answered.
+pub fn discard(connection: Object) {
+    drop(Object::take(connection));
+}
+
 /// One connection outside any pool, for migrations and advisory locks (`DATABASE_URL_DIRECT`).
 ///
 /// # Errors

@@ -39,6 +39,10 @@ pub const HISTORY_QUEUE: &str = "ks:history";
 /// Entries kept in [`HISTORY_QUEUE`] at most.
 pub const HISTORY_QUEUE_MAX: u64 = 100_000;
 
+/// List of [`crate::journal::JournalEntry`] JSON that control-api accepted while Postgres was away, oldest first, at most
+/// [`crate::journal::ENTRIES_MAX`].
+pub const JOURNAL: &str = "ks:journal";
+
 /// `"1"` while the token is valid and unused, the session id once a single-use token was taken; expires with the token.
 #[must_use]
 pub fn token(jti: &TokenId) -> String {

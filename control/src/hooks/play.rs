@@ -7,6 +7,7 @@ use crate::{
     domain::{
         self,
         claims::Owner,
+        homes::Hold,
         hooks::{Presented, Refusal, bound_to, presented, ticket_fits},
     },
     secrets::Secrets,
@@ -22,7 +23,7 @@ use proto::{
     fleet::{Placement, StreamCache},
     internal::Credential,
     keys,
-    session::{Role, Session},
+    session::{Protocol, Role, Session},
     srs::hook::Hook,
     stream::Visibility,
     ticket::{Scope, Ticket},
@@ -30,7 +31,7 @@ use proto::{
 
 /// What must be known to let a viewer in.
 struct Facts {
-    owner: UserId,
+    owner: Option<UserId>,
     visibility: Visibility,
     placement: Placement,
     /// The session of the ticket, if it was met before.
@@ -61,17 +62,17 @@ async fn ticket(
 ) -> Result<(), Refusal> {
     let scope = Scope { node: &from.node, service: &from.service, stream };
     let ticket = Ticket::open(text, &secrets.keyring, scope)?;
-    let facts = facts(state, stream, Some(&ticket)).await?;
+    let facts = facts(state, from, stream, Some(&ticket)).await?;
     let met = facts.met.as_ref().map(|known| &known.session.client_id);
     bound_to(met, &from.client)?;
     ticket_fits(&ticket, Role::Play, hook.param(), clock::unix(), met.is_some())?;
     at_home(&facts.placement, from)?;
-    let mut session = session(hook, from, stream, &facts.placement);
+    let mut session = session(hook, from, stream, facts.placement.epoch);
     session.id = ticket.session;
     session.protocol = ticket.protocol;
     session.edge = Some(ticket.edge);
     session.ip = ticket.client;
-    open(state, Known { session, owner: Some(facts.owner), credential: None }).await
+    open(state, Known { session, owner: facts.owner, credential: None }).await
 }
 
 async fn direct(
@@ -82,23 +83,24 @@ async fn direct(
     stream: &StreamId,
     token: Option<&str>,
 ) -> Result<(), Refusal> {
-    let facts = facts(state, stream, None).await?;
+    let facts = facts(state, from, stream, None).await?;
     at_home(&facts.placement, from)?;
-    let session = session(hook, from, stream, &facts.placement);
+    let session = session(hook, from, stream, facts.placement.epoch);
     let mut credential: Option<Credential> = None;
     if facts.visibility == Visibility::Private {
         let text = token.ok_or(Refusal::Private)?;
         let checked = admission::token(state, secrets, text, stream, Role::Play, hook.address(), session.id).await?;
         credential = Some(checked);
     }
-    open(state, Known { session, owner: Some(facts.owner), credential }).await
+    open(state, Known { session, owner: facts.owner, credential }).await
 }
 
 fn at_home(placement: &Placement, from: &Owner) -> Result<(), Refusal> {
     if placement.node == from.node && placement.service == from.service { Ok(()) } else { Err(Refusal::NotHome) }
 }
 
-fn session(hook: &Hook, from: &Owner, stream: &StreamId, placement: &Placement) -> Session {
+/// A viewer's session as its hook tells it.
+pub(crate) fn session(hook: &Hook, from: &Owner, stream: &StreamId, epoch: u64) -> Session {
     Session {
         id: new_session(),
         stream: stream.clone(),
@@ -109,7 +111,7 @@ fn session(hook: &Hook, from: &Owner, stream: &StreamId, placement: &Placement) 
         client_id: from.client.clone(),
         edge: None,
         ip: hook.address(),
-        epoch: placement.epoch,
+        epoch,
         broadcast: None,
         opened_at: time_of(clock::unix_ms()),
         closed_at: None,
@@ -125,7 +127,7 @@ async fn open(state: &State, known: Known) -> Result<(), Refusal> {
 }
 
 /// One round trip to Redis; what it does not know is asked of Postgres and put there.
-async fn facts(state: &State, stream: &StreamId, ticket: Option<&Ticket>) -> Result<Facts, Refusal> {
+async fn facts(state: &State, from: &Owner, stream: &StreamId, ticket: Option<&Ticket>) -> Result<Facts, Refusal> {
     let mut commands = vec![Cmd::get(&keys::placement(stream)), Cmd::get(&keys::stream(stream))];
     commands.extend(ticket.map(|ticket| Cmd::get(&keys::session(&ticket.session))));
     let mut replies = state.kv.run(commands).await.unwrap_or_default().into_iter();
@@ -133,9 +135,15 @@ async fn facts(state: &State, stream: &StreamId, ticket: Option<&Ticket>) -> Res
     let known: Option<StreamCache> = replies.next().and_then(|reply| reply.json().ok().flatten());
     let met: Option<Known> = replies.next().and_then(|reply| reply.json().ok().flatten());
     if let (Some(placement), Some(known)) = (placement, known) {
-        return Ok(Facts { owner: known.owner, visibility: known.visibility, placement, met });
+        return Ok(Facts { owner: Some(known.owner), visibility: known.visibility, placement, met });
     }
-    let present = claims::of_stream(&state.pg, stream).await?.ok_or(Refusal::NoStream)?;
+    if state.away.is_on() {
+        return from_memory(state, from, stream, ticket, met);
+    }
+    let present = match claims::of_stream(&state.pg, stream).await {
+        Err(error) if state.away.notes(&error) => return from_memory(state, from, stream, ticket, met),
+        present => present?.ok_or(Refusal::NoStream)?,
+    };
     let facts = domain::stream::Facts { id: stream.clone(), owner: present.owner, visibility: present.visibility };
     let mut found = vec![cache::stream(&facts)];
     found.extend(present.live.as_ref().map(|held| live::place(&held.placement())));
@@ -143,5 +151,33 @@ async fn facts(state: &State, stream: &StreamId, ticket: Option<&Ticket>) -> Res
         state.metrics.redis_skipped("placement");
     }
     let held = present.live.ok_or(Refusal::NotLive)?;
-    Ok(Facts { owner: present.owner, visibility: present.visibility, placement: held.placement(), met })
+    Ok(Facts { owner: Some(present.owner), visibility: present.visibility, placement: held.placement(), met })
+}
+
+/// Both stores are away: the last homes tell; of a stream they do not know a ticket does, which is for this node and run only. Nobody knows the
+/// stream's visibility then, so it counts as private.
+fn from_memory(
+    state: &State,
+    from: &Owner,
+    stream: &StreamId,
+    ticket: Option<&Ticket>,
+    met: Option<Known>,
+) -> Result<Facts, Refusal> {
+    let home = state.away.homes().get(stream).cloned();
+    let live = home.as_ref().and_then(|home| match &home.hold {
+        Hold::Live { session, from: holder } => Some((holder.clone(), *session, home.epoch)),
+        Hold::Free { .. } | Hold::Reserved { .. } => None,
+    });
+    let told = ticket.map(|ticket| (from.clone(), ticket.session, ticket.epoch));
+    let (at, session, epoch) = live.or(told).ok_or(Refusal::Away)?;
+    let placement = Placement {
+        stream: stream.clone(),
+        node: at.node,
+        service: at.service,
+        epoch,
+        session,
+        protocol: Protocol::Webrtc,
+        since_ms: clock::unix_ms(),
+    };
+    Ok(Facts { owner: home.and_then(|home| home.owner), visibility: Visibility::Private, placement, met })
 }

@@ -3,6 +3,7 @@
 use crate::{
     admission,
     app::State,
+    away,
     claiming::{self, Claimed, Wish},
     domain::{
         claims::{self as rules, Confirm, Owner},
@@ -69,7 +70,13 @@ async fn ticket(
     ticket_fits(&ticket, Role::Publish, hook.param(), clock::unix(), true)?;
     let late = ticket.expired(clock::unix());
     let broadcast = new_broadcast();
-    let said = claims::confirm(&state.pg, stream, ticket.session, ticket.epoch, from, broadcast, late).await?;
+    if state.away.is_on() {
+        return away::ticket(state, hook, from, stream, &ticket).await;
+    }
+    let said = match claims::confirm(&state.pg, stream, ticket.session, ticket.epoch, from, broadcast, late).await {
+        Err(error) if state.away.notes(&error) => return away::ticket(state, hook, from, stream, &ticket).await,
+        said => said?,
+    };
     let owner = said.owner.ok_or(Refusal::NoStream)?;
     let Some(epoch) = said.epoch else {
         return match rules::confirm(said.claim.as_ref(), ticket.session, ticket.epoch, from) {
@@ -121,7 +128,13 @@ async fn direct(
     };
     let broadcast = new_broadcast();
     let takeover = hook.param().get("takeover") == Some("1");
-    let claimed = claiming::claim(state, &publisher, Wish::Live(&from.client, broadcast), takeover).await?;
+    if state.away.is_on() {
+        return away::direct(state, hook, from, stream, credential).await;
+    }
+    let claimed = match claiming::claim(state, &publisher, Wish::Live(&from.client, broadcast), takeover).await {
+        Err(error) if state.away.notes(&error) => return away::direct(state, hook, from, stream, credential).await,
+        claimed => claimed?,
+    };
     let Claimed::Granted { taken, owner, now_ms } = claimed else {
         return Err(match claimed {
             Claimed::NoStream => Refusal::NoStream,

@@ -42,6 +42,9 @@ pub async fn reserve(
             state.media.claim("reserved");
             Ok(web::Json(Reservation { node: taken.node, service: taken.service, epoch: taken.epoch }))
         }
+        Reserved::Provisional(taken) => {
+            Ok(web::Json(Reservation { node: taken.node, service: taken.service, epoch: taken.epoch }))
+        }
         Reserved::Claimed(Claimed::Busy { retry_after }) => Err(ApiError::StreamBusy { retry_after }),
         Reserved::Claimed(Claimed::NoStream) => Err(ApiError::StreamNotFound),
         Reserved::Claimed(Claimed::NoRoom) => Err(ApiError::NoNode { why: "every node is full".to_owned() }),

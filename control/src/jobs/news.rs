@@ -127,10 +127,13 @@ pub async fn run(state: Arc<State>, stop: CancellationToken) {
         match item {
             Ok(FromRedis::Message { channel, payload }) if channel == keys::EVENTS => {
                 let heard = state.news.message(&payload);
-                if let Some(Event::MembersChanged { version }) = heard.as_ref().map(|heard| &heard.event)
-                    && *version > state.fleet.membership().version
-                {
-                    state.health.stir();
+                match heard.as_ref().map(|heard| &heard.event) {
+                    Some(Event::MembersChanged { version }) if *version > state.fleet.membership().version => {
+                        state.health.stir();
+                    }
+                    Some(Event::TokenRevoked { jti, expires_at }) => state.away.revoke(*jti, *expires_at),
+                    Some(Event::StreamEnded { stream, epoch, .. }) => state.away.homes().ended(stream, *epoch),
+                    Some(_) | None => {}
                 }
             }
             Ok(FromRedis::Message { channel, .. }) if channel == keys::ENROLMENTS => state.nodes.told(),

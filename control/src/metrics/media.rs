@@ -44,6 +44,7 @@ pub struct MediaMetrics {
     events: IntCounterVec,
     jobs: IntGaugeVec,
     rebuilds: IntCounter,
+    journal: IntCounterVec,
 }
 
 pub(super) fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: Result<C, prometheus::Error>) -> C {
@@ -89,6 +90,11 @@ impl MediaMetrics {
                     &["job"],
                 ),
             ),
+            journal: counters(
+                "journal_total",
+                "Hooks accepted while Postgres was away: kept, lost (the journal was full), written, void.",
+                &["what"],
+            ),
             rebuilds: counter("redis_rebuilds_total", "Times this process filled an empty Redis again."),
         }
     }
@@ -104,7 +110,8 @@ impl MediaMetrics {
         self.hooks.with_label_values(&["unread", Refusal::Malformed.as_str()]).inc();
     }
 
-    /// A claim was `reserved`, `confirmed`, `direct`, `taken_over`, `busy`, `over_bound`, `released`, `expired`, `ended`, `lost` or `reconciled`.
+    /// A claim was `reserved`, `confirmed`, `direct`, `taken_over`, `busy`, `over_bound`, `released`, `expired`, `ended`, `lost`, `reconciled`, `provisional` or
+    /// `provisional_live` (Postgres away), or `conflict` (two met).
     pub fn claim(&self, outcome: &'static str) {
         self.claims.with_label_values(&[outcome]).inc();
     }
@@ -142,6 +149,11 @@ impl MediaMetrics {
     /// A job ended well.
     pub fn job_ran(&self, job: &'static str, now_unix: u64) {
         self.jobs.with_label_values(&[job]).set(i64::try_from(now_unix).unwrap_or(i64::MAX));
+    }
+
+    /// Hooks were `kept` in the journal, `lost` because it was full, `written` down from it, or `void` by then.
+    pub fn journal(&self, what: &'static str, count: usize) {
+        self.journal.with_label_values(&[what]).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
 
     /// An empty Redis was filled.

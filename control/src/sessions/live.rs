@@ -6,6 +6,7 @@
 use super::{Known, Opened};
 use crate::{
     app::State,
+    away,
     domain::{claims::Owner, sessions::Filter},
     store::cache::event,
     store::pg::{
@@ -18,7 +19,7 @@ use kit::{
     pg::PgError,
 };
 use proto::{
-    SessionId, StreamId,
+    NodeId, ServiceId, SessionId, StreamId, UserId,
     event::Event,
     fleet::Placement,
     internal::Credential,
@@ -59,8 +60,9 @@ fn skipped<T>(state: &State, what: &'static str, outcome: Result<T, KvError>) ->
     }
 }
 
-/// A publisher was confirmed.
+/// A publisher was confirmed. What its stream has left on other nodes is ended.
 pub async fn published(state: &State, held: &Held) {
+    state.away.live(held);
     let placement = held.placement();
     let live = Event::StreamLive { placement: placement.clone(), owner: held.owner };
     let known = Known { session: held.session(), owner: held.owner, credential: Some(held.credential.clone()) };
@@ -70,10 +72,12 @@ pub async fn published(state: &State, held: &Held) {
     skipped(state, "session", opened);
     tracing::info!(stream = %held.stream, node = %held.from.node, epoch = held.epoch, session = %held.session,
         protocol = held.protocol.as_str(), "stream is live");
+    left_behind(state, &held.stream, &held.from.node, &held.from.service).await;
 }
 
 /// A publisher is gone.
 pub async fn ended(state: &State, ended: &Ended, reason: EndReason) {
+    away::forget(state, ended);
     if !ended.live {
         return;
     }
@@ -85,6 +89,40 @@ pub async fn ended(state: &State, ended: &Ended, reason: EndReason) {
     skipped(state, "session", closed);
     tracing::info!(stream = %ended.stream, node = %ended.node, epoch = ended.epoch, session = %ended.session,
         ?reason, "stream has ended");
+}
+
+/// A publisher is gone, which Postgres cannot be told yet.
+pub async fn unwritten_end(state: &State, stream: &StreamId, epoch: u64, session: SessionId, owner: Option<UserId>) {
+    let reason = EndReason::ClientLeft;
+    let told = Event::StreamEnded { stream: stream.clone(), epoch, owner, reason };
+    let commands = vec![unplace(stream, epoch), event(&told)];
+    let (unplaced, closed) = tokio::join!(state.kv.run(commands), state.sessions.close(session, reason));
+    skipped(state, "placement", unplaced);
+    skipped(state, "session", closed);
+    tracing::info!(%stream, epoch, %session, "stream has ended, journaled");
+}
+
+/// Ends the viewers that a stream has on other nodes than its publisher's: kicked, closed, told. How many.
+pub async fn left_behind(state: &State, stream: &StreamId, node: &NodeId, service: &ServiceId) -> usize {
+    let filter = Filter { streams: Some(vec![stream.clone()]), role: Some(Role::Play) };
+    let listed = state.sessions.list(filter, None, SESSIONS_MAX).await;
+    let mut behind = skipped(state, "session", listed).unwrap_or_default();
+    behind.retain(|known| known.session.node != *node || known.session.service != *service);
+    if behind.is_empty() {
+        return 0;
+    }
+    let owners: Vec<Owner> = behind.iter().map(connection).collect();
+    let reason = EndReason::StreamMoved;
+    if let Err(error) = kicks::owe(&state.pg, &owners, claims::reason_word(reason), 0).await {
+        tracing::warn!(%error, %stream, "kicks of viewers that a move left behind are done from memory");
+        state.kicker.remember_all(owners);
+    }
+    for known in &behind {
+        skipped(state, "session", state.sessions.close(known.session.id, reason).await);
+    }
+    state.kicker.owed(behind.len());
+    tracing::info!(%stream, %node, viewers = behind.len(), "a stream has moved: who was left behind is ended");
+    behind.len()
 }
 
 /// A viewer was let in. Without Redis nothing is known of its session, so a replayed ticket is not seen either.

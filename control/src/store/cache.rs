@@ -127,6 +127,7 @@ pub fn revocation(token: &Token) -> Vec<Cmd> {
 
 /// A token was revoked.
 pub async fn token_revoked(state: &State, token: &Token) {
+    state.away.revoke(token.id, unix(token.expires_at));
     let old = clock::unix().saturating_sub(REVOKED_KEPT_SECONDS);
     let mut commands = revocation(token);
     commands.push(Cmd::on("ZREMRANGEBYSCORE", keys::REVOKED).num(0).num(old));

@@ -5,6 +5,7 @@ mod helpers;
 
 mod audit;
 mod auth;
+mod away;
 mod claims;
 mod claims_bound;
 mod claims_placing;

@@ -8,7 +8,7 @@ use crate::{
     session::Protocol,
     srs::param::Param,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr};
 
 /// Largest hook or heartbeat body that is read, in bytes. SRS sends under 4 KiB.
@@ -19,7 +19,7 @@ const DEFAULT_VHOST: &str = "__defaultVhost__";
 const EXTENSIONS: [&str; 4] = [".m3u8", ".flv", ".ts", ".aac"];
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// An RTMP or SRT client connected.
@@ -61,7 +61,7 @@ impl Action {
 }
 
 /// A hook as posted. Its `Debug` form leaves out what may hold a secret.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Hook {
     /// What happened.
     pub action: Action,

@@ -3,6 +3,7 @@
 //! A statement answers with what it did *and* with the row as it was before, so that the rule can say why when it did nothing. Epochs only
 //! ever go up here: no statement writes one but `epoch + 1` or the same.
 
+pub mod replay;
 mod row;
 mod sql;
 
@@ -16,7 +17,7 @@ use proto::{
     session::{EndReason, Protocol},
 };
 use row::credential_words;
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 /// A publisher that wants a stream.
 #[derive(Debug, Clone)]
@@ -284,17 +285,23 @@ pub(super) async fn one(pg: &Pg, sql: &str, params: &[Param<'_>]) -> Result<Row,
 /// Times a statement is tried that Postgres gave up for another's sake. The order of locks is the same everywhere, so once should do.
 const TRIES_MAX: usize = 3;
 
+/// How long a statement about claims may take; longer is Postgres being away, be it stopped or cut off. SRS waits for the answer meanwhile.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+
 pub(super) async fn many(pg: &Pg, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, PgError> {
     let client = pg.get().await?;
-    for _ in 1..TRIES_MAX {
-        match client.query_typed(sql, params).await {
-            Err(error) if gave_way(&error) => {
-                tracing::warn!(%error, "a statement gave way to another; it is run again")
+    for _ in 1..=TRIES_MAX {
+        match tokio::time::timeout(ANSWER_MAX, client.query_typed(sql, params)).await {
+            Ok(Err(error)) if gave_way(&error) => tracing::warn!(%error, "a statement gave way to another"),
+            Ok(done) => return Ok(done?),
+            Err(late) => {
+                // The connection still waits for that answer.
+                kit::pg::discard(client);
+                return Err(PgError::Away(late.into()));
             }
-            done => return Ok(done?),
         }
     }
-    Ok(client.query_typed(sql, params).await?)
+    Err(PgError::Away("a statement gave way to others each time".into()))
 }
 
 /// A deadlock was broken, or a row changed under a stricter isolation than the default one.

@@ -24,6 +24,8 @@ pub struct Asked {
     pub claim: Option<Claim>,
     /// A live holder was put out and its kick is owed.
     pub put_out: bool,
+    /// The broadcast that would begin has begun before: a hook that was handed in again.
+    pub seen: bool,
     /// Postgres's clock, unix milliseconds.
     pub now_ms: u64,
 }
@@ -288,6 +290,7 @@ pub(super) fn asked(row: &Row) -> Result<Asked, PgError> {
         before: held(row)?,
         claim: claim(row)?,
         put_out: row.try_get("put_out")?,
+        seen: row.try_get("seen")?,
         now_ms: number(row, "now_ms")?.unwrap_or_default(),
     })
 }

@@ -43,12 +43,82 @@ SELECT w.owner_id, t.epoch AS taken_epoch, t.node AS taken_node, t.service AS ta
        CASE WHEN t.node IS NOT NULL AND $15 IS NOT NULL THEN
            claims_room(t.node, CASE WHEN b.state <> 'free' THEN b.node END, $15, $16, $17, $18, $19)
        END AS has_room,
-       EXISTS (SELECT 1 FROM put_out) AS put_out, (extract(epoch FROM now()) * 1000)::int8 AS now_ms,
+       EXISTS (SELECT 1 FROM put_out) AS put_out, false AS seen, (extract(epoch FROM now()) * 1000)::int8 AS now_ms,
        b.epoch, b.state, b.session_id, b.node, b.service, b.client_id, b.edge, b.protocol, b.client_ip, b.credential_kind,
        b.credential, b.broadcast_id, (extract(epoch FROM b.reserved_until) * 1000)::int8 AS until_ms,
        (extract(epoch FROM b.since) * 1000)::int8 AS since_ms, $1 AS stream_id
 FROM (SELECT 1) AS always
 LEFT JOIN wanted w ON true LEFT JOIN taken t ON true LEFT JOIN before b ON true";
+
+/// $1 stream, $2 session, $3 node, $4 service, $5 client, $6 edge, $7 protocol, $8 address, $9 credential kind, $10 credential, $11 broadcast,
+/// $12 least epoch, $13 unix milliseconds of the hook, $14 epoch of a live holder to put out, $15 the ticket's time was over. That broadcast,
+/// or one of the same session that ran at the time, says that the hook was written down before.
+pub(super) const REPLAY: &str = "
+WITH wanted AS (
+    SELECT id, owner_id FROM streams WHERE id = $1 AND deleted_at IS NULL
+), before AS (
+    SELECT * FROM claims WHERE stream_id = $1
+), seen AS (
+    SELECT id FROM broadcasts WHERE id = $11 UNION ALL
+    SELECT id FROM broadcasts
+    WHERE session_id = $2 AND stream_id = $1 AND started_at <= to_timestamp($13 / 1000.0) + interval '5 s'
+      AND (ended_at IS NULL OR ended_at > to_timestamp($13 / 1000.0))
+), taken AS (
+    INSERT INTO claims AS c (stream_id, epoch, state, session_id, node, service, client_id, edge, protocol, client_ip,
+                             credential_kind, credential, broadcast_id, since)
+    SELECT id, greatest(1, $12), 'live', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, to_timestamp($13 / 1000.0)
+    FROM wanted
+    WHERE NOT EXISTS (SELECT 1 FROM seen)
+      AND (NOT $15 OR EXISTS (SELECT 1 FROM before WHERE session_id = $2 AND client_id = $5))
+    ON CONFLICT (stream_id) DO UPDATE SET
+        epoch = greatest(c.epoch + 1, excluded.epoch),
+        state = 'live', session_id = excluded.session_id, node = excluded.node, service = excluded.service,
+        client_id = excluded.client_id, edge = excluded.edge, protocol = excluded.protocol, client_ip = excluded.client_ip,
+        credential_kind = CASE WHEN c.session_id = $2 THEN c.credential_kind ELSE excluded.credential_kind END,
+        credential = CASE WHEN c.session_id = $2 THEN c.credential ELSE excluded.credential END,
+        broadcast_id = excluded.broadcast_id, reserved_until = NULL, since = excluded.since
+    WHERE c.state <> 'live' OR c.epoch = $14
+    RETURNING *
+), put_out AS (
+    SELECT b.* FROM before b, taken WHERE b.state = 'live' AND b.epoch = $14
+), owed AS (
+    INSERT INTO owed_kicks (node, service, client_id, reason)
+    SELECT node, service, client_id, 'taken_over' FROM put_out
+    ON CONFLICT (node, service, client_id) DO NOTHING
+), ended AS (
+    UPDATE broadcasts SET ended_at = now(), reason = 'taken_over'
+    FROM put_out WHERE broadcasts.id = put_out.broadcast_id AND broadcasts.ended_at IS NULL
+), begun AS (
+    INSERT INTO broadcasts (id, stream_id, node, epoch, protocol, session_id, started_at)
+    SELECT broadcast_id, stream_id, node, epoch, protocol, session_id, since FROM taken
+)
+SELECT w.owner_id, t.epoch AS taken_epoch, t.node AS taken_node, t.service AS taken_service,
+       EXISTS (SELECT 1 FROM put_out) AS put_out, EXISTS (SELECT 1 FROM seen) AS seen, (extract(epoch FROM now()) * 1000)::int8 AS now_ms,
+       b.epoch, b.state, b.session_id, b.node, b.service, b.client_id, b.edge, b.protocol, b.client_ip, b.credential_kind,
+       b.credential, b.broadcast_id, (extract(epoch FROM b.reserved_until) * 1000)::int8 AS until_ms,
+       (extract(epoch FROM b.since) * 1000)::int8 AS since_ms, $1 AS stream_id
+FROM (SELECT 1) AS always
+LEFT JOIN wanted w ON true LEFT JOIN taken t ON true LEFT JOIN before b ON true";
+
+/// $1 stream or NULL, $2 node, $3 service, $4 client, $5 unix milliseconds of the hook: what was claimed later is not ended by it.
+pub(super) const REPLAY_END: &str = "
+WITH old AS (
+    SELECT * FROM claims
+    WHERE state = 'live' AND node = $2 AND service = $3 AND client_id = $4 AND ($1::text IS NULL OR stream_id = $1)
+      AND since <= to_timestamp($5 / 1000.0)
+    ORDER BY stream_id
+    FOR UPDATE
+), freed AS (
+    UPDATE claims c SET state = 'free', broadcast_id = NULL, since = now(),
+        session_id = CASE WHEN $1::text IS NULL THEN NULL ELSE c.session_id END,
+        client_id = CASE WHEN $1::text IS NULL THEN NULL ELSE c.client_id END
+    FROM old WHERE c.stream_id = old.stream_id
+), ended AS (
+    UPDATE broadcasts SET ended_at = to_timestamp($5 / 1000.0), reason = 'client_left'
+    FROM old WHERE broadcasts.id = old.broadcast_id AND broadcasts.ended_at IS NULL
+)
+SELECT old.stream_id, old.epoch, old.state, old.session_id, old.node, old.service, old.client_id, old.broadcast_id, s.owner_id
+FROM old JOIN streams s ON s.id = old.stream_id";
 
 /// $1 stream, $2 session, $3 node, $4 service, $5 client, $6 epoch of the ticket, $7 broadcast, $8 the ticket's time is over.
 pub(super) const CONFIRM: &str = "
