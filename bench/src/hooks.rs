@@ -1,5 +1,6 @@
 //! Hook decisions: the real control-api with PostgreSQL and Redis, asked by a node that is played here.
 
+pub mod claims;
 mod cluster;
 
 use crate::{

@@ -1,4 +1,4 @@
-//! `bench placement|whip|sessions|hooks|all`: runs measurements; tables on standard error, a JSON line each on standard output.
+//! `bench placement|whip|sessions|hooks|claims|all`: runs measurements; tables on standard error, a JSON line each on standard output.
 
 use bench::{hooks, placement, report::Report, sessions, whip};
 use clap::{Parser, ValueEnum};
@@ -25,6 +25,8 @@ enum What {
     Sessions,
     /// Hook decisions of control-api; needs `TEST_DATABASE_URL`.
     Hooks,
+    /// Claims of control-api; needs `TEST_DATABASE_URL`.
+    Claims,
     /// Everything.
     All,
 }
@@ -49,6 +51,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     if wants(What::Hooks) {
         tell(hooks::run().await?)?;
+    }
+    if wants(What::Claims) {
+        tell(hooks::claims::run().await?)?;
     }
     Ok(if met || !cli.strict { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

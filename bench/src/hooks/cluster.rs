@@ -13,7 +13,7 @@ use kit::testing::{TestRedis, database_url, free_port};
 use proto::{
     EdgeId, NodeId, ServiceId, SessionId, StreamId,
     api::{AccessToken, CreateStream, NewStream},
-    internal::{self, Credential, ProposedNode, Reservation, ReserveRequest},
+    internal::{self, Credential, ProposedNode, ReleaseRequest, Reservation, ReserveRequest},
     keys,
     secret::{ClusterSecret, PublishedSecrets},
     session::{Protocol, Role},
@@ -123,7 +123,18 @@ impl Cluster {
         let reservation: Reservation = serde_json::from_slice(answer.body)?;
         let client = kit::random::letters(8);
         let ticket = names.ticket(Role::Publish, session, reservation.epoch, stream);
-        Ok(Claimed { stream: stream.clone(), client, ticket })
+        Ok(Claimed { stream: stream.clone(), session, epoch: reservation.epoch, client, ticket })
+    }
+
+    /// Gives a reservation up, as an edge does whose publisher failed at the node.
+    pub(super) async fn release(&self, conn: &mut Conn, claimed: &Claimed) -> anyhow::Result<()> {
+        let bearer = internal::bearer(&self.names.secret, &self.names.edge, kit::clock::unix());
+        let headers = format!("Authorization: Bearer {bearer}\r\n");
+        let Claimed { stream, session, epoch, .. } = claimed;
+        let body = serde_json::to_vec(&ReleaseRequest { stream: stream.clone(), session: *session, epoch: *epoch })?;
+        let answer = conn.ask(&post("/internal/v1/claims:release", "application/json", &headers, &body)).await?;
+        ensure!(answer.status == 204, "a release: {}", answer.status);
+        Ok(())
     }
 
     /// Posts a hook and wants a yes.
@@ -202,6 +213,8 @@ impl Names {
 #[derive(Debug)]
 pub(super) struct Claimed {
     stream: StreamId,
+    session: SessionId,
+    epoch: u64,
     client: String,
     ticket: String,
 }
