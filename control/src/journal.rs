@@ -315,8 +315,10 @@ async fn published(state: &State, entry: &JournalEntry, hook: &Hook, from: &Owne
             }
         } else if homes::stays(holder.since_ms, entry.at_ms) {
             state.media.claim("conflict");
+            // First of all: Redis may be slow to come back.
+            let refused = refuse(state, from, "taken_over").await;
             live::closed(state, from, EndReason::TakenOver).await;
-            return refuse(state, from, "taken_over").await;
+            return refused;
         } else {
             fence = Some(Fence { epoch: holder.epoch, live: true });
         }

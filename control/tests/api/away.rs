@@ -104,6 +104,7 @@ async fn of_two_that_met_while_both_stores_were_away_the_older_stays() {
     }
     scene.test.redis.revive();
     scene.test.database.open().await;
+    until("Postgres answers", async || scene.control().state.pg.ping().await.ok()).await;
     let back = std::time::Instant::now();
     scene.node.has_kicked("new").await;
     assert!(back.elapsed() < std::time::Duration::from_secs(5), "{:?}", back.elapsed());
