@@ -55,7 +55,8 @@ impl Away {
 
     /// Notes what a statement ended with; true if Postgres is away.
     pub fn notes(&self, error: &PgError) -> bool {
-        let away = matches!(error, PgError::Away(_));
+        // A process that is overrun is not one without Postgres: it says 503.
+        let away = matches!(error, PgError::Away(_)) && !error.is_busy();
         if away {
             self.until_ms.store(clock::unix_ms().saturating_add(BELIEVED_MS), Ordering::Relaxed);
         }

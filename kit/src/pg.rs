@@ -35,6 +35,16 @@ pub enum PgError {
 }
 
 impl PgError {
+    /// Every connection of the pool is in use, which says nothing of Postgres.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        use deadpool_postgres::{PoolError, TimeoutType};
+        match self {
+            Self::Away(error) => matches!(error.downcast_ref(), Some(PoolError::Timeout(TimeoutType::Wait))),
+            Self::Statement(_) => false,
+        }
+    }
+
     /// The name of the constraint that was violated, if that is what happened.
     #[must_use]
     pub fn constraint(&self) -> Option<&str> {

@@ -286,7 +286,7 @@ pub(super) async fn one(pg: &Pg, sql: &str, params: &[Param<'_>]) -> Result<Row,
 const TRIES_MAX: usize = 3;
 
 /// How long a statement about claims may take; longer is Postgres being away, be it stopped or cut off. SRS waits for the answer meanwhile.
-const ANSWER_MAX: Duration = Duration::from_secs(2);
+const ANSWER_MAX: Duration = Duration::from_secs(3);
 
 pub(super) async fn many(pg: &Pg, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, PgError> {
     let client = pg.get().await?;
