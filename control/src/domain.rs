@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod claims;
+pub mod drain;
 pub mod enrolment;
 pub mod health;
 pub mod homes;

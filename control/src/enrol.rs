@@ -25,7 +25,7 @@ use proto::{
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-async fn note(
+pub(crate) async fn note(
     client: &impl GenericClient,
     by: &Actor,
     action: &'static str,
@@ -38,7 +38,7 @@ async fn note(
 }
 
 /// Takes a change in here and tells the others.
-async fn changed(state: &State) -> Result<(), ApiError> {
+pub(crate) async fn changed(state: &State) -> Result<(), ApiError> {
     enrolments::load(state).await?;
     enrolments::tell(state).await;
     Ok(())

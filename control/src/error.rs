@@ -97,6 +97,9 @@ pub enum ApiError {
         /// Open sessions.
         sessions: u64,
     },
+    /// No other node would take streams.
+    #[error("no other node is up to take streams; with ?force=1 it is done all the same")]
+    LastNode,
     /// No such session, or not one the caller may know of; also one that ended more than 10 minutes ago.
     #[error("there is no such session")]
     SessionNotFound,
@@ -202,6 +205,7 @@ impl ApiError {
             Self::NodeExists => row(StatusCode::CONFLICT, "node-exists", "Node exists"),
             Self::TooManyNodes { .. } => row(StatusCode::CONFLICT, "too-many-nodes", "Too many nodes"),
             Self::NodeBusy { .. } => row(StatusCode::CONFLICT, "node-busy", "Node busy"),
+            Self::LastNode => row(StatusCode::CONFLICT, "last-node", "Last node"),
             Self::SessionNotFound => row(StatusCode::NOT_FOUND, "session-not-found", "Session not found"),
             Self::KeyNotFound => row(StatusCode::NOT_FOUND, "key-not-found", "Stream key not found"),
             Self::StreamBusy { .. } => row(StatusCode::CONFLICT, "stream-busy", "Stream busy"),

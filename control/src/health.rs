@@ -3,6 +3,7 @@
 //! [`run`] is the one task; everything else only tells it something: hooks, heartbeats, reports of edges, news.
 
 pub mod controls;
+pub mod drain;
 pub mod lost;
 pub mod members;
 pub mod run;
@@ -30,7 +31,7 @@ struct Busy {
     ask: bool,
     clear: bool,
     lost: bool,
-    check: bool,
+    drain: bool,
 }
 
 /// One node.
@@ -47,6 +48,8 @@ struct Entry {
     /// When this process last heard it by a hook, and which of that the other control nodes know.
     hooked_ms: u64,
     shared_ms: u64,
+    /// When a batch of what is on it was last ended by a drain.
+    drained_ms: u64,
     /// When what it carried was last ended.
     ended_ms: u64,
 }

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod body;
 pub mod caller;
 pub mod docs;
+pub mod drain;
 pub mod enrol;
 pub mod events;
 pub mod health;

@@ -24,6 +24,7 @@ use utoipa::{
         http::sessions::list, http::sessions::of_stream, http::sessions::get, http::sessions::kick,
         http::history::broadcasts, http::history::history, http::events::events,
         http::enrol::create, http::enrol::update, http::enrol::rotate_secret, http::enrol::delete,
+        http::drain::cordon, http::drain::drain, http::drain::undrain,
         http::nodes::list, http::nodes::get, http::nodes::edges, http::nodes::controls,
         http::admin::list_users, http::admin::list_audit,
     )

@@ -1,6 +1,6 @@
 //! The task that probes, and what follows from what was met.
 
-use super::{lost, members, witness};
+use super::{drain, lost, members, witness};
 use crate::{
     app::State,
     domain::health::{Cause, Input, Output, Witness},
@@ -62,6 +62,9 @@ fn turn(state: &Arc<State>, began_ms: u64) {
         let stretch = if informed { 1 } else { state.health.controls.known() };
         if ours && let Some(api) = state.nodes.api(node) {
             probe_if_due(state, node, api, now_ms, stretch);
+        }
+        if ours {
+            drain::spawn_if_due(state, node, now_ms);
         }
         if ours && state.health.is_to_end(node, now_ms) {
             lost::spawn(state, node);

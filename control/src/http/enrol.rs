@@ -89,6 +89,14 @@ pub struct Force {
     force: u8,
 }
 
+impl Force {
+    /// Whether it is wanted.
+    #[must_use]
+    pub const fn is_forced(&self) -> bool {
+        self.force == 1
+    }
+}
+
 /// Removes a node; its secret is void at once.
 ///
 /// # Errors

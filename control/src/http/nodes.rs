@@ -47,7 +47,9 @@ pub async fn get(_: Admin, req: HttpRequest, path: web::Path<String>) -> Result<
 /// [`ApiError::NodeNotFound`]; Postgres away.
 pub async fn show(state: &State, id: &NodeId) -> Result<Node, ApiError> {
     state.nodes.enrolment(id).ok_or(ApiError::NodeNotFound)?;
-    shown(state, vec![(id.clone(), state.nodes.info(id))]).await?.pop().ok_or(ApiError::NodeNotFound)
+    let mut node = shown(state, vec![(id.clone(), state.nodes.info(id))]).await?.pop().ok_or(ApiError::NodeNotFound)?;
+    node.drain = crate::health::drain::shown(state, id).await;
+    Ok(node)
 }
 
 async fn shown(state: &State, nodes: Vec<(NodeId, Option<NodeInfo>)>) -> Result<Vec<Node>, ApiError> {
@@ -68,6 +70,9 @@ async fn shown(state: &State, nodes: Vec<(NodeId, Option<NodeInfo>)>) -> Result<
             weight: enrolment.weight,
             zone: enrolment.zone.clone(),
             limits: enrolment.limits,
+            cordoned: enrolment.cordoned_at.is_some(),
+            draining: enrolment.drain_deadline.is_some(),
+            drain: None,
             checks: Vec::new(),
             enrolled_at: Some(enrolment.created_at),
             previous_secret_valid_until: until.filter(|until| *until > OffsetDateTime::now_utc()),

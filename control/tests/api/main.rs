@@ -15,6 +15,7 @@ mod documents;
 mod edge;
 mod events;
 mod health;
+mod health_drain;
 mod health_nodes;
 mod hooks;
 mod limits;

@@ -5,6 +5,7 @@ use crate::{
     node::{NodeAddresses, NodeLimits},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 /// A media node, `GET /v1/nodes`.
@@ -12,7 +13,7 @@ use time::OffsetDateTime;
 pub struct Node {
     /// Its id.
     pub id: String,
-    /// `up` while heartbeats come, `joining` before the first, `down` after 15 s without one.
+    /// `joining`, `up`, `suspect` or `down` (docs/nodes.md).
     pub state: String,
     /// Live streams on it.
     pub streams: u64,
@@ -29,6 +30,15 @@ pub struct Node {
     /// Addresses clients may reach it at directly.
     #[serde(default)]
     pub public: Vec<String>,
+    /// It takes no new streams.
+    #[serde(default)]
+    pub cordoned: bool,
+    /// It takes no new streams, and what is left at a deadline is ended: see `drain`.
+    #[serde(default)]
+    pub draining: bool,
+    /// The drain, of a single node only (`GET /v1/nodes/{node}`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
     /// Its share of the streams, 1 to 100.
     #[serde(default = "weight")]
     pub weight: u8,
@@ -47,6 +57,40 @@ pub struct Node {
     /// How long the secret before the present one is still taken.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "time::serde::rfc3339::option")]
     pub previous_secret_valid_until: Option<OffsetDateTime>,
+}
+
+/// `POST /v1/nodes/{node}:drain`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrainNode {
+    /// Seconds until what is left is ended, at most 7 days; 900 when absent.
+    #[serde(default, alias = "deadline_s", skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 604800)]
+    pub deadline_seconds: Option<u64>,
+}
+
+/// A drain that goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Drain {
+    /// Since when the node takes no new streams.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+    /// When what is left is ended, youngest first.
+    #[serde(with = "time::serde::rfc3339")]
+    pub deadline: OffsetDateTime,
+    /// The same, unix milliseconds.
+    pub deadline_ms: u64,
+    /// What is left now.
+    pub remaining: Remaining,
+}
+
+/// Open sessions by protocol; a protocol without one is absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Remaining {
+    /// Publishers.
+    pub publish: BTreeMap<String, u64>,
+    /// Viewers.
+    pub play: BTreeMap<String, u64>,
 }
 
 /// One thing that was tried on a node before it may join.
