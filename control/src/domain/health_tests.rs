@@ -241,7 +241,9 @@ proptest! {
             match &input {
                 Input::Beat(service) | Input::Hook(service) if Some(service) == present.as_ref() => sign_ms = now_ms,
                 Input::Word(by, service, met)
-                    if *met != Met::OtherRun && (*by == Witness::Prober || Some(service) == present.as_ref()) =>
+                    if *met != Met::OtherRun
+                        && (*by == Witness::Prober || Some(service) == present.as_ref())
+                        && !(*met == Met::Answered && health.over.contains(service)) =>
                 {
                     refused.remove(by);
                     bad.remove(by);

@@ -55,6 +55,12 @@ fn turn(state: &Arc<State>, began_ms: u64) {
     }
     for node in &enrolled {
         let ours = judges && state.health.controls.is_ours(node, now_ms);
+        if state.health.is_new_to(node, ours)
+            && let Some(member) = state.fleet.member(node)
+        {
+            // Whoever judges from now on begins with what was judged before.
+            state.health.step(node, Input::Told(member.state, member.service), now_ms);
+        }
         if state.health.take_on(node, ours, now_ms) {
             state.health.stir();
         }
@@ -182,9 +188,14 @@ impl super::Fitness {
         nodes.len() != before
     }
 
+    /// Whether this process begins to judge a node now; makes room for it.
+    fn is_new_to(&self, node: &NodeId, ours: bool) -> bool {
+        self.ensure(node);
+        ours && self.lock().get(node).is_some_and(|entry| !entry.ours)
+    }
+
     /// Says whether this process judges a node; true if that changed.
     fn take_on(&self, node: &NodeId, ours: bool, now_ms: u64) -> bool {
-        self.ensure(node);
         let mut nodes = self.lock();
         let Some(entry) = nodes.get_mut(node) else { return false };
         let changed = entry.ours != ours;
