@@ -17,7 +17,10 @@ mod page;
 mod streams;
 
 pub use account::{AccessToken, Login, Refresh, Register, User, UserRole};
-pub use cluster::{AuditEntry, Drain, DrainNode, EnrolNode, NewNode, Node, NodeCheck, Remaining, RotateNodeSecret, RotatedNodeSecret, UpdateNode};
+pub use cluster::{
+    AuditEntry, Drain, DrainNode, EnrolNode, NewNode, Node, NodeCheck, Remaining, RotateNodeSecret, RotatedNodeSecret,
+    UpdateNode,
+};
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
 pub use streams::{
     Broadcast, CreateStream, CreateToken, Ingest, IssuedToken, Live, NewStream, Playback, RotateKey, RotatedKey,

@@ -107,8 +107,7 @@ mod tests {
 
     #[test]
     fn whole_streams_go_youngest_first() {
-        let mut all: Vec<Session> =
-            (0..25).map(|n| session(&format!("s{n:02}"), Role::Publish, 100 + n)).collect();
+        let mut all: Vec<Session> = (0..25).map(|n| session(&format!("s{n:02}"), Role::Publish, 100 + n)).collect();
         // The oldest stream's viewer is young, and that does not make the stream young.
         all.push(session("s00", Role::Play, 900));
         all.push(session("s24", Role::Play, 901));
@@ -149,7 +148,10 @@ mod tests {
         let up = NodeState::Up;
         let of = |members| Membership { version: 1, members };
         let one = NodeId::parse("a").unwrap();
-        assert!(is_last(&of(vec![member("a", up, false), member("b", up, true), member("c", NodeState::Down, false)]), &one));
+        assert!(is_last(
+            &of(vec![member("a", up, false), member("b", up, true), member("c", NodeState::Down, false)]),
+            &one
+        ));
         assert!(!is_last(&of(vec![member("a", up, false), member("b", up, false)]), &one));
         assert!(!is_last(&of(vec![member("a", NodeState::Down, false)]), &one), "it takes none anyway");
     }

@@ -9,10 +9,7 @@ use crate::{
         kicks,
     },
 };
-use kit::{
-    kv::KvError,
-    pg::PgError,
-};
+use kit::{kv::KvError, pg::PgError};
 use proto::{
     NodeId,
     api::Drain,
@@ -56,7 +53,9 @@ pub fn spawn_if_due(state: &Arc<State>, node: &NodeId, now_ms: u64) {
         match batch(&state, &node).await {
             Ok(0) => {}
             Ok(ended) => tracing::info!(%node, ended, "the drain's deadline is over; sessions are ended"),
-            Err(why) => tracing::warn!(%node, why, "what is left on a draining node cannot be ended yet; it is tried again"),
+            Err(why) => {
+                tracing::warn!(%node, why, "what is left on a draining node cannot be ended yet; it is tried again")
+            }
         }
         state.health.finish(&node, |busy| busy.drain = false);
     });
