@@ -11,6 +11,7 @@ pub mod limit;
 pub mod members;
 pub mod nodes;
 pub mod placing;
+pub mod route;
 pub mod sessions;
 pub mod stream;
 pub mod token;

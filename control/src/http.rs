@@ -18,6 +18,7 @@ pub mod observe;
 pub mod once;
 pub mod page;
 pub mod public;
+pub mod route;
 pub mod sessions;
 pub mod streams;
 pub mod tokens;

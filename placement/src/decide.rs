@@ -120,6 +120,95 @@ impl Decision {
     }
 }
 
+/// What became of one node in a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The one to take.
+    Chosen,
+    /// Would be tried next.
+    Candidate,
+    /// Not to be taken.
+    PassedOver(Reason),
+}
+
+/// A node of [`explain()`]'s list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The node.
+    pub node: NodeId,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// Streams it may have; only for a node that the choice was made among.
+    pub bound: Option<u64>,
+}
+
+/// A decision under way: the nodes in the key's order, and those of them that it is made among.
+struct View<'a> {
+    order: Vec<&'a Member>,
+    loads: &'a BTreeMap<NodeId, Load>,
+    policy: &'a Policy<'a>,
+    among: Option<Among>,
+}
+
+/// The first of the tiers that has an open node.
+struct Among {
+    tier: fn(&Member, &Policy<'_>) -> bool,
+    /// Streams of its open nodes together, the new one included.
+    streams: u64,
+    /// Their weights together.
+    weights: u64,
+}
+
+/// Preferred zone, any zone, suspect nodes: each is looked at only if the one before has no open node.
+const TIERS: [fn(&Member, &Policy<'_>) -> bool; 3] = [
+    |member, policy| member.state == State::Up && in_zone(member, policy),
+    |member, _| member.state == State::Up,
+    |member, _| member.state == State::Suspect,
+];
+
+impl<'a> View<'a> {
+    fn new(ring: &'a Ring, loads: &'a BTreeMap<NodeId, Load>, key: &[u8], policy: &'a Policy<'a>) -> Self {
+        let mut view = View { order: ring.owners(key).collect(), loads, policy, among: None };
+        view.among = TIERS.into_iter().find_map(|tier| view.open_of(tier));
+        view
+    }
+
+    fn load(&self, member: &Member) -> Load {
+        self.loads.get(&member.id).copied().unwrap_or_default()
+    }
+
+    fn open_of(&self, tier: fn(&Member, &Policy<'_>) -> bool) -> Option<Among> {
+        let mut open = self.order.iter().filter(|member| self.is_open(tier, member)).peekable();
+        open.peek()?;
+        let (streams, weights) = open.fold((1_u64, 0_u64), |(streams, weights), member| {
+            let (load, weight) = (self.load(member).streams, member.weight.get());
+            (streams.saturating_add(load.into()), weights.saturating_add(weight.into()))
+        });
+        Some(Among { tier, streams, weights })
+    }
+
+    fn is_open(&self, tier: fn(&Member, &Policy<'_>) -> bool, member: &Member) -> bool {
+        tier(member, self.policy) && closed(member, &self.load(member), self.policy).is_none()
+    }
+
+    /// A node's bound, if the choice is made among others with it, and what keeps it from taking the stream.
+    fn judge(&self, member: &Member) -> (Option<u64>, Option<Reason>) {
+        let load = self.load(member);
+        let Some(among) = &self.among else {
+            return (None, Some(against(member, &load, self.policy).unwrap_or(Reason::State(member.state))));
+        };
+        if !(among.tier)(member, self.policy) {
+            return (None, Some(against(member, &load, self.policy).unwrap_or(Reason::OtherZone)));
+        }
+        if let Some(reason) = closed(member, &load, self.policy) {
+            return (None, Some(reason));
+        }
+        let bound = bound(self.policy.bound_percent, among.streams, member.weight.get(), among.weights);
+        let over = u64::from(load.streams) >= bound;
+        (Some(bound), over.then_some(Reason::Bound { streams: load.streams, bound }))
+    }
+}
+
 /// Chooses the node for a stream, and says why.
 ///
 /// It is, of the nodes that are up, not excluded, not full and in the preferred zone, the first in the ring's order that stays under its
@@ -128,49 +217,47 @@ impl Decision {
 /// `loads` are the streams each node has been given, by claims; a node that is missing there has none.
 #[must_use]
 pub fn decide(ring: &Ring, loads: &BTreeMap<NodeId, Load>, key: &[u8], policy: &Policy<'_>) -> Decision {
-    let load = |member: &Member| loads.get(&member.id).copied().unwrap_or_default();
-    let order: Vec<&Member> = ring.owners(key).collect();
-    let tiers: [fn(&Member, &Policy<'_>) -> bool; 3] = [
-        |member, policy| member.state == State::Up && in_zone(member, policy),
-        |member, _| member.state == State::Up,
-        |member, _| member.state == State::Suspect,
-    ];
-    for tier in tiers {
-        let open = |member: &&Member| tier(member, policy) && closed(member, &load(member), policy).is_none();
-        let eligible: Vec<&Member> = order.iter().copied().filter(open).collect();
-        if eligible.is_empty() {
-            continue;
+    let view = View::new(ring, loads, key, policy);
+    let mut decision =
+        Decision { candidates: Vec::new(), passed_over: Vec::new(), bound: None, among: Vec::new(), refusal: None };
+    for member in &view.order {
+        let (bound, reason) = view.judge(member);
+        if bound.is_some() {
+            decision.among.push(member.id.clone());
         }
-        let streams = eligible.iter().fold(1_u64, |sum, member| sum.saturating_add(load(member).streams.into()));
-        let weights = eligible.iter().fold(0_u64, |sum, member| sum.saturating_add(member.weight.get().into()));
-        let bound = |member: &Member| bound(policy.bound_percent, streams, member.weight.get(), weights);
-        let fits = |member: &Member| u64::from(load(member).streams) < bound(member);
-        let candidates: Vec<NodeId> = eligible.iter().filter(|m| fits(m)).map(|m| m.id.clone()).collect();
-        let chosen = order.iter().position(|member| candidates.first() == Some(&member.id)).unwrap_or(order.len());
-        let passed_over = order.iter().take(chosen).map(|member| {
-            let over = || Reason::Bound { streams: load(member).streams, bound: bound(member) };
-            let reason = if tier(member, policy) {
-                closed(member, &load(member), policy).unwrap_or_else(over)
-            } else {
-                against(member, &load(member), policy).unwrap_or(Reason::OtherZone)
-            };
-            PassedOver { node: member.id.clone(), reason }
-        });
-        return Decision {
-            passed_over: passed_over.collect(),
-            bound: order.get(chosen).map(|member| bound(member)),
-            among: eligible.iter().map(|member| member.id.clone()).collect(),
-            refusal: None,
-            candidates,
-        };
+        match reason {
+            None => {
+                decision.bound = decision.bound.or(bound);
+                decision.candidates.push(member.id.clone());
+            }
+            Some(reason) if decision.candidates.is_empty() => {
+                decision.passed_over.push(PassedOver { node: member.id.clone(), reason });
+            }
+            Some(_) => {}
+        }
     }
-    let passed_over = order.iter().map(|member| {
-        let reason = against(member, &load(member), policy).unwrap_or(Reason::State(member.state));
-        PassedOver { node: member.id.clone(), reason }
-    });
-    let passed_over: Vec<PassedOver> = passed_over.collect();
-    let refusal = Some(refusal(&passed_over));
-    Decision { candidates: Vec::new(), refusal, passed_over, bound: None, among: Vec::new() }
+    if view.among.is_none() {
+        decision.refusal = Some(refusal(&decision.passed_over));
+    }
+    decision
+}
+
+/// The same decision as [`decide()`], told of every node in the ring's order, those behind the choice too.
+#[must_use]
+pub fn explain(ring: &Ring, loads: &BTreeMap<NodeId, Load>, key: &[u8], policy: &Policy<'_>) -> Vec<Judged> {
+    let view = View::new(ring, loads, key, policy);
+    let mut chosen = false;
+    let judge = |member: &&Member| {
+        let (bound, reason) = view.judge(member);
+        let verdict = match reason {
+            Some(reason) => Verdict::PassedOver(reason),
+            None if chosen => Verdict::Candidate,
+            None => Verdict::Chosen,
+        };
+        chosen |= verdict == Verdict::Chosen;
+        Judged { node: member.id.clone(), verdict, bound }
+    };
+    view.order.iter().map(judge).collect()
 }
 
 fn in_zone(member: &Member, policy: &Policy<'_>) -> bool {

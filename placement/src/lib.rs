@@ -13,6 +13,6 @@ mod decide;
 mod member;
 mod ring;
 
-pub use decide::{BOUND_PERCENT, Decision, PassedOver, Policy, Reason, Refusal, decide};
+pub use decide::{BOUND_PERCENT, Decision, Judged, PassedOver, Policy, Reason, Refusal, Verdict, decide, explain};
 pub use member::{Limits, Load, Member, Resource, State, WEIGHT_MAX, Weight, WeightError, Zone};
 pub use ring::{MEMBERS_MAX, Owners, POINTS_MAX, POINTS_PER_WEIGHT, Ring, RingError};

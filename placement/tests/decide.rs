@@ -1,7 +1,8 @@
 //! What a decision promises.
 
 use placement::{
-    Limits, Load, Member, PassedOver, Policy, Reason, Refusal, Resource, Ring, State, Weight, Zone, decide,
+    Judged, Limits, Load, Member, PassedOver, Policy, Reason, Refusal, Resource, Ring, State, Verdict, Weight, Zone,
+    decide, explain,
 };
 use proptest::prelude::*;
 use proto::NodeId;
@@ -246,5 +247,54 @@ proptest! {
         let one = decide(&Ring::build(&members).unwrap(), &loads, &key, &Policy::default());
         members.reverse();
         prop_assert_eq!(one, decide(&Ring::build(&members).unwrap(), &loads, &key, &Policy::default()));
+    }
+}
+
+#[test]
+fn an_explanation_tells_of_every_node() {
+    let mut ring = Ring::build(&fleet(5)).unwrap();
+    let order = order(&ring, b"cam1");
+    ring.set_state(&order[0], State::Down);
+    ring.set_state(&order[3], State::Suspect);
+    // 9 streams and the new one on three nodes: each may have ⌈1.25 × 10/3⌉ = 5.
+    let loads = Loads::from([(order[1].clone(), streams(6)), (order[2].clone(), streams(3))]);
+    let told = explain(&ring, &loads, b"cam1", &Policy::default());
+    let passed = Verdict::PassedOver;
+    let expected = [
+        (passed(Reason::State(State::Down)), None),
+        (passed(Reason::Bound { streams: 6, bound: 5 }), Some(5)),
+        (Verdict::Chosen, Some(5)),
+        (passed(Reason::State(State::Suspect)), None),
+        (Verdict::Candidate, Some(5)),
+    ];
+    let expected: Vec<Judged> = order
+        .iter()
+        .zip(expected)
+        .map(|(node, (verdict, bound))| Judged { node: node.clone(), verdict, bound })
+        .collect();
+    assert_eq!(told, expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn an_explanation_is_the_decision((members, loads) in cluster(), key: Vec<u8>) {
+        let ring = Ring::build(&members).unwrap();
+        let decision = decide(&ring, &loads, &key, &Policy::default());
+        let told = explain(&ring, &loads, &key, &Policy::default());
+        prop_assert!(told.iter().map(|judged| &judged.node).eq(order(&ring, &key).iter()));
+        let with = |wanted: fn(&Verdict) -> bool| told.iter().filter(|j| wanted(&j.verdict)).map(|j| j.node.clone()).collect::<Vec<_>>();
+        prop_assert_eq!(with(|v| *v == Verdict::Chosen).first(), decision.chosen());
+        prop_assert!(with(|v| *v == Verdict::Chosen).len() <= 1);
+        prop_assert_eq!(with(|v| !matches!(v, Verdict::PassedOver(_))), decision.candidates.clone());
+        let before = told.iter().take_while(|judged| judged.verdict != Verdict::Chosen);
+        let reasons: Vec<PassedOver> = before
+            .filter_map(|j| match j.verdict {
+                Verdict::PassedOver(reason) => Some(PassedOver { node: j.node.clone(), reason }),
+                Verdict::Chosen | Verdict::Candidate => None,
+            })
+            .collect();
+        prop_assert_eq!(reasons, decision.passed_over);
     }
 }

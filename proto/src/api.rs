@@ -14,6 +14,7 @@ macro_rules! hide {
 mod account;
 mod cluster;
 mod page;
+mod route;
 mod streams;
 
 pub use account::{AccessToken, Login, Refresh, Register, User, UserRole};
@@ -22,6 +23,7 @@ pub use cluster::{
     UpdateNode,
 };
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
+pub use route::{Route, RouteNode, RoutePlacement, RouteVerdict};
 pub use streams::{
     Broadcast, CreateStream, CreateToken, Ingest, IssuedToken, Live, NewStream, Playback, RotateKey, RotatedKey,
     Sample, Stream, Token, UpdateStream,

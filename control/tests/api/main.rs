@@ -23,6 +23,7 @@ mod media;
 mod nodes;
 mod nodes_enrolment;
 mod once;
+mod route;
 mod secrets;
 mod sessions;
 mod stores_away;
