@@ -1,7 +1,7 @@
 //! `GET /v1/streams/{stream}/route`.
 
 use super::{
-    claims_placing::member,
+    claims_placing::{LATER, member},
     media::{Node, Scene},
 };
 use proto::{
@@ -10,18 +10,16 @@ use proto::{
 };
 use serde_json::json;
 
-/// A membership newer than any that is made while the test runs.
-const VERSION: u64 = 1 << 60;
-
 #[actix_web::test]
 async fn a_stream_is_where_it_is_and_would_be_where_it_would_be() {
     let scene = Scene::start("public").await;
     let control = scene.control();
     let two = Node::second(control).await;
+    let held = control.state.health.hold().await;
     let path = scene.path("/route");
     let plain = control.get(&path, Some(&scene.owner)).await.is(200).body;
     assert_eq!(plain, json!({ "stream": scene.stream, "placement": null }), "without explain nothing else");
-    let learn = |at: u64, members| assert!(control.state.fleet.learn(Membership { version: VERSION + at, members }));
+    let learn = |at: u64, members| assert!(control.state.fleet.learn(Membership { version: LATER + at, members }));
     let (one, up) = (&scene.node, NodeState::Up);
     let limits = NodeLimits { bandwidth_kbps: Some(1_000_000), ..NodeLimits::default() };
     learn(
@@ -31,7 +29,7 @@ async fn a_stream_is_where_it_is_and_would_be_where_it_would_be() {
     let dry = || async { control.get(&format!("{path}?explain=1"), Some(&scene.owner)).await.is(200).read::<Route>() };
     let route = dry().await;
     assert_eq!((route.placement, route.choice), (None, Some(one.id())));
-    assert_eq!((route.membership, route.bound_percent), (Some(VERSION + 1), Some(125)));
+    assert_eq!((route.membership, route.bound_percent), (Some(LATER + 1), Some(125)));
     assert!(route.why.unwrap().starts_with("would go to n1, "));
     let of = |node: &Node, route: &[proto::api::RouteNode]| route.iter().find(|n| n.node == node.id()).unwrap().clone();
     let (first, second) = (of(one, &route.nodes), of(&two, &route.nodes));
@@ -58,6 +56,7 @@ async fn a_stream_is_where_it_is_and_would_be_where_it_would_be() {
     assert_eq!((draining.placement.unwrap().node, draining.choice), (one.id(), Some(two.id())));
     assert_eq!(of(one, &draining.nodes).why.as_deref(), Some("is draining"));
     assert!(draining.why.unwrap().starts_with("is on n1 and stays there"));
+    drop(held);
     scene.stop().await;
 }
 
@@ -66,8 +65,9 @@ async fn what_is_explained_is_what_a_reservation_gets() {
     let scene = Scene::start("public").await;
     let control = scene.control();
     let two = Node::second(control).await;
+    let held = control.state.health.hold().await;
     let members = vec![member(&scene.node, NodeState::Up), member(&two, NodeState::Up)];
-    assert!(control.state.fleet.learn(Membership { version: VERSION, members }));
+    assert!(control.state.fleet.learn(Membership { version: LATER, members }));
     for _ in 0..6 {
         let made = control.stream(&scene.owner, "public").await;
         let path = format!("/v1/streams/{}/route?explain=1", made.stream.id);
@@ -85,6 +85,7 @@ async fn what_is_explained_is_what_a_reservation_gets() {
         let got = scene.edge.post(control, "/internal/v1/claims", &body).await.is(200).body;
         assert_eq!(got["node"], json!(choice));
     }
+    drop(held);
     scene.stop().await;
 }
 
