@@ -22,7 +22,7 @@ use utoipa::{
         http::streams::rotate_key, http::streams::ingest, http::streams::playback,
         http::tokens::issue, http::tokens::list, http::tokens::revoke,
         http::sessions::list, http::sessions::of_stream, http::sessions::get, http::sessions::kick,
-        http::route::get, http::history::broadcasts, http::history::history, http::events::events,
+        http::route::route, http::history::broadcasts, http::history::history, http::events::events,
         http::enrol::create, http::enrol::update, http::enrol::rotate_secret, http::enrol::delete,
         http::drain::cordon, http::drain::drain, http::drain::undrain,
         http::nodes::list, http::nodes::get, http::nodes::edges, http::nodes::controls,

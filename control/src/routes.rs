@@ -121,7 +121,7 @@ pub fn table() -> Vec<Row> {
         row(Method::GET, "/v1/sessions", User, http::sessions::list),
         row(Method::GET, "/v1/sessions/{session}", User, http::sessions::get),
         row(Method::DELETE, "/v1/sessions/{session}", User, http::sessions::kick),
-        row(Method::GET, "/v1/streams/{stream}/route", Owner, http::route::get),
+        row(Method::GET, "/v1/streams/{stream}/route", Owner, http::route::route),
         row(Method::GET, "/v1/streams/{stream}/sessions", Owner, http::sessions::of_stream),
         row(Method::GET, "/v1/streams/{stream}/broadcasts", Owner, http::history::broadcasts),
         row(Method::GET, "/v1/streams/{stream}/history", Owner, http::history::history),

@@ -31,7 +31,11 @@ pub struct RouteQuery {
 #[utoipa::path(get, path = "/v1/streams/{stream}/route", tag = "streams", security(("bearer" = [])),
     params(RouteQuery, ("stream" = String, Path, description = "Stream id")),
     responses((status = 200, body = Route), (status = 404, description = "stream-not-found")))]
-pub async fn get(owner: Owner, req: HttpRequest, query: web::Query<RouteQuery>) -> Result<web::Json<Route>, ApiError> {
+pub async fn route(
+    owner: Owner,
+    req: HttpRequest,
+    query: web::Query<RouteQuery>,
+) -> Result<web::Json<Route>, ApiError> {
     let state = caller::state(&req);
     let stream = owner.stream.0.id;
     let explain = match query.explain {
@@ -42,11 +46,11 @@ pub async fn get(owner: Owner, req: HttpRequest, query: web::Query<RouteQuery>) 
     let present = claims::of_stream(&state.pg, &stream).await?.ok_or(ApiError::StreamNotFound)?;
     let placement = present.live.map(|held| held.placement());
     let home = placement.as_ref().map(|placement| placement.node.clone());
-    let mut route = placed(stream, placement, clock::unix_ms());
+    let mut told = placed(stream, placement, clock::unix_ms());
     if !explain {
-        return Ok(web::Json(route));
+        return Ok(web::Json(told));
     }
-    let mut decided = placing::decision(&state, &route.stream, &Policy::default()).await?;
+    let mut decided = placing::decision(&state, &told.stream, &Policy::default()).await?;
     if let Some(home) = &home {
         without(&mut decided.loads, home);
     }
@@ -58,6 +62,6 @@ pub async fn get(owner: Owner, req: HttpRequest, query: web::Query<RouteQuery>) 
         heard_ms: &heard.filter_map(|(node, info)| Some((node, info?.seen_at_ms))).collect(),
         now_ms: clock::unix_ms(),
     };
-    explained(&mut route, &known);
-    Ok(web::Json(route))
+    explained(&mut told, &known);
+    Ok(web::Json(told))
 }
