@@ -94,6 +94,7 @@ impl World {
         let env = [
             ("EDGE_LISTEN", edge.to_string()),
             ("REDIS_ADDR", redis.addr()),
+            ("EDGE_DRAIN_SECONDS", "0".to_owned()),
             ("SRS_UPSTREAM", format!("http://{node}?id={NODE}")),
             ("CONTROL_API_URL", format!("http://{control}")),
             ("EDGE_RATE_LIMIT", "off".to_owned()),

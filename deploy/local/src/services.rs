@@ -85,6 +85,8 @@ impl Settings<'_> {
         vars.extend([
             ("SRS_UPSTREAM", self.nodes.iter().map(Node::upstream).collect::<Vec<_>>().join(",")),
             ("EDGE_BASE_URL", origin.to_owned()),
+            // Edges end with everything else: there is nobody to wait for.
+            ("EDGE_DRAIN_SECONDS", "0".to_owned()),
         ]);
         if !self.rate_limits {
             vars.push(("EDGE_RATE_LIMIT", "off".to_owned()));
