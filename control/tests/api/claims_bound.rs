@@ -65,7 +65,7 @@ fn check(counts: &BTreeMap<NodeId, u32>) {
 }
 
 async fn set_up() -> (Test, Vec<StreamId>) {
-    let test = Test::start().await;
+    let test = Test::start_with(&[("DATABASE_POOL_SIZE", "16")]).await;
     let owner = test.control.user("owner").await;
     let sql = format!(
         "INSERT INTO streams (id, owner_id, title, visibility)
@@ -115,7 +115,7 @@ fn ask(stream: &StreamId) -> ReserveRequest {
 #[actix_web::test]
 async fn two_hundred_at_once_from_four_tasks_on_two_control_nodes_break_no_bound() {
     let (test, streams) = set_up().await;
-    let other = test.another(&[("DATABASE_POOL_SIZE", "8")]).await;
+    let other = test.another(&[("DATABASE_POOL_SIZE", "16")]).await;
     let controls = [&test.control, &other].map(|control| Arc::clone(&control.state));
     let far = kit::clock::unix_ms() + 3_600_000;
     let mut held = Vec::new();
