@@ -4,7 +4,7 @@ use crate::secrets::seal::Sealer;
 use kit::{
     env::{Env, EnvError},
     kv::RedisConfig,
-    net::TrustedProxies,
+    net::{Networks, TrustedProxies},
     telemetry::LogFormat,
 };
 use proto::NodeId;
@@ -68,6 +68,10 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// Nodes that are enrolled from the start. `NODES_BOOTSTRAP` (`id:secret[,…]`), default none.
     pub nodes: BTreeMap<NodeId, SecretString>,
+    /// Where nodes may be that were enrolled without addresses. `NODES_CIDR` (CIDR list), default loopback and private networks.
+    pub nodes_cidr: Networks,
+    /// Whether SRS of a major nobody has tried may join. `ALLOW_UNKNOWN_SRS` (`1`, `0`), default no.
+    pub allow_unknown_srs: bool,
     /// Where clients reach the cluster.
     pub urls: BaseUrls,
     /// Under which path a proxy shows this API. `PUBLIC_API_PATH`, default `/api`; cookies and the OpenAPI server carry it.
@@ -103,6 +107,8 @@ impl Config {
             advertise: env.read("CONTROL_ADVERTISE_URL", |raw| url(raw, &["http", "https"])),
             workers: env.or("CONTROL_WORKERS", cores),
             nodes: env.read("NODES_BOOTSTRAP", nodes).unwrap_or_default(),
+            nodes_cidr: env.or("NODES_CIDR", Networks::private()),
+            allow_unknown_srs: env.read("ALLOW_UNKNOWN_SRS", switch).unwrap_or_default(),
             urls,
             public_path: env.read("PUBLIC_API_PATH", public_path).unwrap_or_else(|| "/api".to_owned()),
             cors_origins: env.read("CONTROL_API_CORS_ORIGINS", origins).unwrap_or_default(),
@@ -195,6 +201,14 @@ fn nodes(raw: &str) -> Result<BTreeMap<NodeId, SecretString>, String> {
     Ok(nodes)
 }
 
+fn switch(raw: &str) -> Result<bool, String> {
+    match raw {
+        "1" => Ok(true),
+        "0" => Ok(false),
+        _ => Err("must be 1 or 0".to_owned()),
+    }
+}
+
 fn public_path(raw: &str) -> Result<String, String> {
     let path = raw.trim_end_matches('/');
     let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.'));
@@ -248,12 +262,14 @@ mod tests {
             ("EDGE_BASE_URL", "https://h/rtc"),
             ("RTMP_BASE_URL", "http://h"),
             ("NODES_BOOTSTRAP", "n1:short"),
+            ("NODES_CIDR", "everywhere"),
+            ("ALLOW_UNKNOWN_SRS", "perhaps"),
             ("CONTROL_LISTEN", "nowhere"),
             ("CONTROL_API_CORS_ORIGINS", "https://a.example/path"),
             ("PUBLIC_API_PATH", "a b"),
         ])
         .unwrap_err();
-        assert_eq!(error.lines().len(), 9, "{error}");
+        assert_eq!(error.lines().len(), 11, "{error}");
         assert!(!error.to_string().contains("hunter") && !error.to_string().contains("n1:short"), "{error}");
     }
 

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod claims;
+pub mod dialback;
 pub mod drain;
 pub mod enrolment;
 pub mod health;
@@ -15,6 +16,7 @@ pub mod route;
 pub mod sessions;
 pub mod stream;
 pub mod token;
+pub mod told;
 
 /// A value that breaks a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

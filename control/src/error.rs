@@ -77,6 +77,12 @@ pub enum ApiError {
     /// No node of that name with that secret.
     #[error("there is no such node, or its secret is another")]
     NodeUnknown,
+    /// A node's heartbeat says what cannot be; nothing of it was taken in.
+    #[error("{why}")]
+    HeartbeatRefused {
+        /// What is wrong and what to do.
+        why: String,
+    },
     /// No such node is enrolled.
     #[error("no such node is enrolled")]
     NodeNotFound,
@@ -201,6 +207,9 @@ impl ApiError {
             Self::StreamNotFound => row(StatusCode::NOT_FOUND, "stream-not-found", "Stream not found"),
             Self::TokenNotFound => row(StatusCode::NOT_FOUND, "token-not-found", "Token not found"),
             Self::NodeUnknown => row(StatusCode::FORBIDDEN, "node-unknown", "Node not known"),
+            Self::HeartbeatRefused { .. } => {
+                row(StatusCode::UNPROCESSABLE_ENTITY, "heartbeat-refused", "Heartbeat refused")
+            }
             Self::NodeNotFound => row(StatusCode::NOT_FOUND, "node-not-found", "Node not found"),
             Self::NodeExists => row(StatusCode::CONFLICT, "node-exists", "Node exists"),
             Self::TooManyNodes { .. } => row(StatusCode::CONFLICT, "too-many-nodes", "Too many nodes"),

@@ -9,6 +9,7 @@ pub mod drain;
 pub mod enrol;
 pub mod events;
 pub mod health;
+pub mod heartbeat;
 pub mod history;
 pub mod hooks;
 pub mod internal;

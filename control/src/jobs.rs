@@ -1,6 +1,7 @@
 //! What control-api does without being asked. Every job may run on several control nodes at once without harm; a lease only saves work.
 
 pub mod adopt;
+pub mod dialback;
 pub mod enrolments;
 pub mod homes;
 pub mod news;
@@ -57,6 +58,7 @@ pub fn start(tasks: &mut Tasks, state: &Arc<State>) {
     let token = tasks.token();
     tasks.spawn("health", crate::health::run::run(Arc::clone(state), token.clone()));
     tasks.spawn("kicks", kick(Arc::clone(state), token.clone()));
+    tasks.spawn("dialback", dialback::run(Arc::clone(state), token.clone()));
     tasks.spawn("enrolments", enrolments::run(Arc::clone(state), token.clone()));
     tasks.spawn("news", news::run(Arc::clone(state), token));
 }

@@ -9,6 +9,7 @@ pub mod away;
 pub mod claiming;
 pub mod cli;
 pub mod config;
+pub mod dialback;
 pub mod domain;
 pub mod enrol;
 pub mod error;

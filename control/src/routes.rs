@@ -147,7 +147,8 @@ pub fn table() -> Vec<Row> {
         row(Method::POST, "/internal/v1/nodes/{node}:look", Internal, http::witness::look),
         row(Method::GET, "/internal/v1/sessions/{session}", Internal, http::internal::session),
         row(Method::POST, "/v1/hooks/srs/{node}/{secret}", Node, http::hooks::srs),
-        row(Method::POST, "/v1/hooks/heartbeat/{node}/{secret}", Node, http::hooks::heartbeat),
+        row(Method::POST, "/v1/hooks/heartbeat/{node}/{secret}", Node, http::heartbeat::beat),
+        row(Method::POST, "/api/v1/srs/register", Node, http::heartbeat::register),
     ]
 }
 

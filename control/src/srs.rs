@@ -3,7 +3,7 @@
 use proto::{
     ClientId, NodeId, ServiceId,
     node::Met,
-    srs::api::{CODE_CLIENT_NOT_FOUND, Client, Clients, Head, PAGE_COUNT, Streams},
+    srs::api::{CODE_CLIENT_NOT_FOUND, Client, Clients, Head, PAGE_COUNT, Streams, Versions},
 };
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -76,6 +76,14 @@ impl Srs {
             Ok(_) | Err(SrsError::Away(_) | SrsError::OtherRun) => Err(Met::Silent),
             Err(SrsError::Gone) => Err(Met::Refused),
         }
+    }
+
+    /// Who answers there, and its version.
+    ///
+    /// # Errors
+    /// [`SrsError`].
+    pub async fn versions(&self, api: &str) -> Result<Versions, SrsError> {
+        read(self.0.get(format!("{api}/api/v1/versions"))).await
     }
 
     /// What is published and waited for on `service`'s run.

@@ -131,6 +131,17 @@ mod tests {
     }
 
     #[test]
+    fn private_networks_are_not_where_clouds_serve_credentials() {
+        let own = Networks::private();
+        for inside in ["127.0.0.1", "10.9.8.7", "172.31.0.1", "192.168.1.1", "::1", "fd00::5", "::ffff:10.0.0.1"] {
+            assert!(own.contains(ip(inside)), "{inside}");
+        }
+        for outside in ["169.254.169.254", "192.0.2.1", "172.32.0.1", "fe80::1", "2001:db8::1", "0.0.0.0"] {
+            assert!(!own.contains(ip(outside)), "{outside}");
+        }
+    }
+
+    #[test]
     fn loopback_is_trusted_by_default_in_every_form() {
         let proxies = TrustedProxies::default();
         assert!(proxies.contains(ip("127.0.0.1")) && proxies.contains(ip("127.9.9.9")));

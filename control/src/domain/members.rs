@@ -2,11 +2,9 @@
 
 use proto::{
     ControlId, NodeId,
-    fleet::NodeInfo,
-    node::{Member, Membership, NodeAddresses},
+    node::{Member, Membership},
     secret::sha256_hex,
 };
-use std::net::{IpAddr, SocketAddr};
 
 /// The membership after this process said what it judges, or `None` when that is what `last` says already.
 ///
@@ -39,40 +37,10 @@ pub fn probers<'a>(controls: impl IntoIterator<Item = &'a ControlId>, node: &Nod
     order.into_iter().map(|(_, control)| control).collect()
 }
 
-/// Where a node is by what its heartbeat says; `None` when that does not tell where its API is.
-///
-/// SRS reports the addresses it is bound to. A wildcard says nothing, so then the address it reports for itself counts (`SRS_DEVICE_IP`).
-#[must_use]
-pub fn addresses(info: &NodeInfo) -> Option<NodeAddresses> {
-    Some(NodeAddresses {
-        api: endpoint(info, "api", "")?,
-        http: endpoint(info, "http", ""),
-        rtmp: endpoint(info, "rtmp", ""),
-        srt: endpoint(info, "srt", "udp://"),
-        rtc: endpoint(info, "rtc", "udp://"),
-    })
-}
-
-fn endpoint(info: &NodeInfo, of: &str, scheme: &str) -> Option<String> {
-    let bare = info.endpoints.get(of)?.iter().find_map(|text| match text.split_once("://") {
-        None => Some(text.as_str()),
-        Some((_, rest)) => text.starts_with(scheme).then_some(rest).filter(|_| !scheme.is_empty()),
-    })?;
-    let (host, port) = match bare.parse::<u16>() {
-        Ok(port) => (None, port),
-        Err(_) => {
-            let bound: SocketAddr = bare.parse().ok()?;
-            (Some(bound.ip()).filter(|ip| !ip.is_unspecified()), bound.port())
-        }
-    };
-    let host = host.or_else(|| info.ip.parse::<IpAddr>().ok())?;
-    (port != 0).then(|| SocketAddr::new(host, port).to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proto::{ServiceId, node::NodeState};
+    use proto::node::{NodeAddresses, NodeState};
 
     fn member(id: &str, state: NodeState) -> Member {
         Member {
@@ -126,37 +94,5 @@ mod tests {
             share[controls.iter().position(|c| c == all[0]).unwrap()] += 1;
         }
         assert!(share.iter().all(|n| (60..=140).contains(n)), "{share:?}");
-    }
-
-    #[test]
-    fn a_heartbeat_tells_every_address() {
-        let list = |items: &[&str]| items.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
-        let mut info = NodeInfo {
-            id: NodeId::parse("n1").unwrap(),
-            service: ServiceId::parse("s1").unwrap(),
-            version: String::new(),
-            ip: "192.0.2.2".into(),
-            endpoints: [
-                ("api".to_owned(), list(&["127.0.0.1:21985"])),
-                ("http".to_owned(), list(&["8080"])),
-                ("rtmp".to_owned(), list(&["0.0.0.0:1935"])),
-                ("srt".to_owned(), list(&["udp://0.0.0.0:10080"])),
-                ("rtc".to_owned(), list(&["tcp://0.0.0.0:8001", "udp://0.0.0.0:8000"])),
-            ]
-            .into(),
-            cpu: 0.0,
-            memory_kib: 0,
-            uptime_s: 1,
-            clients: 0,
-            traffic_bytes: 0,
-            bandwidth_kbps: 0,
-            seen_at_ms: 1,
-        };
-        let at = addresses(&info).unwrap();
-        assert_eq!(at.api, "127.0.0.1:21985");
-        let rest = [at.http, at.rtmp, at.srt, at.rtc].map(Option::unwrap);
-        assert_eq!(rest, ["192.0.2.2:8080", "192.0.2.2:1935", "192.0.2.2:10080", "192.0.2.2:8000"]);
-        info.endpoints.insert("api".into(), list(&["evil/..:1"]));
-        assert_eq!(addresses(&info), None);
     }
 }

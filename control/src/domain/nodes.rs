@@ -1,7 +1,6 @@
 //! Media nodes as heard: whether they are up, where their API is, what is known against their version.
 
 use proto::fleet::NodeInfo;
-use std::net::{IpAddr, SocketAddr};
 
 /// Without a heartbeat for this long a node is down, in milliseconds: three beats of 5 s.
 pub const SILENT_MS: u64 = 15_000;
@@ -61,23 +60,6 @@ pub fn bandwidth_kbps(before: &NodeInfo, beat: &NodeInfo) -> u64 {
     bytes.saturating_mul(8).checked_div(ms).unwrap_or(before.bandwidth_kbps)
 }
 
-/// The base URL of a node's HTTP API, from what its heartbeat says.
-///
-/// SRS reports the address it is bound to. A wildcard says nothing, so then the address it reports for itself counts (`SRS_DEVICE_IP`).
-#[must_use]
-pub fn api_url(info: &NodeInfo) -> Option<String> {
-    let endpoint = info.endpoints.get("api")?.first()?;
-    let (host, port) = match endpoint.parse::<u16>() {
-        Ok(port) => (None, port),
-        Err(_) => {
-            let bound: SocketAddr = endpoint.parse().ok()?;
-            (Some(bound.ip()).filter(|ip| !ip.is_unspecified()), bound.port())
-        }
-    };
-    let host = host.or_else(|| info.ip.parse::<IpAddr>().ok())?;
-    (port != 0).then(|| format!("http://{}", SocketAddr::new(host, port)))
-}
-
 /// How a version of SRS is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VersionVerdict {
@@ -89,26 +71,51 @@ pub enum VersionVerdict {
     Refuse,
 }
 
-/// What is known of a version, with a line per fault for the operator.
+/// A fault of SRS: the majors and revisions that mend it, and its line for the operator. Older majors have it, later ones do not; without a mend
+/// all have it. Source: peers.md 5, srs-facts.md 0.
+struct Fault(&'static [(u32, u32)], &'static str);
+
+const FAULTS: [Fault; 4] = [
+    Fault(&[], "WHIP takes the stream's name before it asks, and a refused WHIP can go live until it is kicked"),
+    Fault(&[(7, 121)], "WHIP and WHEP failures close the connection without an answer (#4502, fixed in 7.0.121)"),
+    Fault(
+        &[(7, 127), (8, 5)],
+        "a publisher and its viewers may land on different sources, so viewers see nothing (#4656, fixed in 7.0.127)",
+    ),
+    Fault(&[(8, 29)], "with SRT on: the bundled libsrt has two stack overflows (#4727, fixed in 8.0.29)"),
+];
+
+impl Fault {
+    fn touches(&self, major: u32, revision: u32) -> bool {
+        match self.0.iter().find(|(mended, _)| *mended == major) {
+            Some((_, mended)) => revision < *mended,
+            None => self.0.iter().max().is_none_or(|(latest, _)| major < *latest),
+        }
+    }
+}
+
+/// What is known of a version, with a line per fault for the operator. A major nobody has tried is refused unless `allow_unknown`.
 #[must_use]
-pub fn version(text: &str) -> (VersionVerdict, Vec<String>) {
+pub fn version(text: &str, allow_unknown: bool) -> (VersionVerdict, Vec<String>) {
     let mut numbers = text.split('.').map(|part| part.parse::<u32>().ok());
     let (Some(Some(major)), _, Some(Some(revision))) = (numbers.next(), numbers.next(), numbers.next()) else {
         // Heartbeats without `summaries on` carry no version.
         return (VersionVerdict::Warn, vec!["version unknown: set `summaries on` in SRS's heartbeat".to_owned()]);
     };
-    let known = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    let mut lines: Vec<String> =
+        FAULTS.iter().filter(|fault| fault.touches(major, revision)).map(|Fault(_, line)| (*line).to_owned()).collect();
     match (major, revision) {
-        (5, revision) if revision < OLDEST_5 => (VersionVerdict::Refuse, known(&["older than 5.0.200"])),
-        (5..=7, _) => (
-            VersionVerdict::Warn,
-            known(&[
-                "WHIP takes the stream's name before it asks, and a refused WHIP can go live until it is kicked",
-                "WHIP and WHEP failures close the connection without an answer (#4502, fixed in 7.0.121)",
-            ]),
-        ),
-        _ => (VersionVerdict::Refuse, vec![format!("SRS {major} is not known to work")]),
+        (5, revision) if revision < OLDEST_5 => {
+            return (VersionVerdict::Refuse, vec![format!("SRS {text} is older than 5.0.200; take a later one")]);
+        }
+        (5..=7, _) => {}
+        _ if allow_unknown => lines.push(format!("SRS {major} is not known to work")),
+        _ => {
+            let line = format!("SRS {major} is not known to work; ALLOW_UNKNOWN_SRS=1 lets it join");
+            return (VersionVerdict::Refuse, vec![line]);
+        }
     }
+    (if lines.is_empty() { VersionVerdict::Fine } else { VersionVerdict::Warn }, lines)
 }
 
 #[cfg(test)]
@@ -143,17 +150,6 @@ mod tests {
     }
 
     #[test]
-    fn the_api_is_where_it_is_bound_else_where_the_node_says_it_is() {
-        assert_eq!(api_url(&info("127.0.0.1:21985", "192.0.2.2")).as_deref(), Some("http://127.0.0.1:21985"));
-        assert_eq!(api_url(&info("1985", "192.0.2.2")).as_deref(), Some("http://192.0.2.2:1985"));
-        assert_eq!(api_url(&info("0.0.0.0:1985", "192.0.2.2")).as_deref(), Some("http://192.0.2.2:1985"));
-        assert_eq!(api_url(&info("[::]:1985", "2001:db8::1")).as_deref(), Some("http://[2001:db8::1]:1985"));
-        for (api, ip) in [("1985", ""), ("x", "192.0.2.2"), ("0", "192.0.2.2"), ("evil/..:1", "192.0.2.2")] {
-            assert_eq!(api_url(&info(api, ip)), None, "{api} {ip}");
-        }
-    }
-
-    #[test]
     fn a_late_beat_of_the_old_run_is_not_a_restart() {
         let known = NodeInfo { uptime_s: 3, ..info("1985", "") };
         assert!(!is_later_run(&known, &NodeInfo { uptime_s: 500, seen_at_ms: 100_500, ..info("1985", "") }));
@@ -173,9 +169,17 @@ mod tests {
 
     #[test]
     fn versions_are_taken_warned_of_or_refused() {
-        assert_eq!(version("5.0.216").0, VersionVerdict::Warn);
-        assert_eq!(version("5.0.100").0, VersionVerdict::Refuse);
-        assert_eq!(version("9.0.1").0, VersionVerdict::Refuse);
-        assert_eq!(version("").0, VersionVerdict::Warn);
+        let of = |text| version(text, false);
+        assert_eq!((of("5.0.216").0, of("").0), (VersionVerdict::Warn, VersionVerdict::Warn));
+        for refused in ["5.0.100", "9.0.1", "4.0.1"] {
+            assert_eq!(of(refused).0, VersionVerdict::Refuse, "{refused}");
+        }
+        assert_eq!(
+            (version("5.0.100", true).0, version("9.0.1", true).0),
+            (VersionVerdict::Refuse, VersionVerdict::Warn)
+        );
+        let faults = |text| version(text, true).1.len();
+        assert_eq!(["5.0.216", "7.0.120", "7.0.121", "7.0.127"].map(faults), [4, 4, 3, 2]);
+        assert_eq!(["8.0.4", "8.0.29"].map(faults), [4, 2], "its own faults, and that it is not known");
     }
 }

@@ -2,10 +2,7 @@
 
 use crate::{
     app::State,
-    domain::{
-        health::Input,
-        members::{addresses, compose},
-    },
+    domain::{health::Input, members::compose},
     store::cache::event,
 };
 use kit::{
@@ -115,7 +112,6 @@ type Judged = (NodeState, Option<proto::ServiceId>);
 
 fn member(state: &State, node: &NodeId, judged: &Judged) -> Option<Member> {
     let enrolment = state.nodes.enrolment(node)?;
-    let heard = || state.nodes.info(node).as_ref().and_then(addresses).unwrap_or_default();
     Some(Member {
         id: node.clone(),
         service: judged.1.clone(),
@@ -123,7 +119,7 @@ fn member(state: &State, node: &NodeId, judged: &Judged) -> Option<Member> {
         draining: enrolment.cordoned_at.is_some(),
         weight: enrolment.weight,
         zone: enrolment.zone.clone(),
-        at: enrolment.at.clone().unwrap_or_else(heard),
+        at: state.nodes.addresses(node).unwrap_or_default(),
         public: enrolment.public.clone(),
         limits: enrolment.limits,
     })

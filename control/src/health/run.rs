@@ -64,7 +64,7 @@ fn turn(state: &Arc<State>, began_ms: u64) {
         if state.health.take_on(node, ours, now_ms) {
             state.health.stir();
         }
-        feed(state, node, Input::Checked(is_checked(state, node)), now_ms);
+        feed(state, node, Input::Checked(state.nodes.is_checked(node)), now_ms);
         let stretch = if informed { 1 } else { state.health.controls.known() };
         if ours && let Some(api) = state.nodes.api(node) {
             probe_if_due(state, node, api, now_ms, stretch);
@@ -88,11 +88,6 @@ fn turn(state: &Arc<State>, began_ms: u64) {
         // One writes, one waits: bounded by the lock inside.
         tokio::spawn(async move { members::sync(&state).await });
     }
-}
-
-/// Whether everything that is asked of a node before it joins is in order.
-fn is_checked(state: &State, node: &NodeId) -> bool {
-    state.nodes.info(node).is_some()
 }
 
 /// Tells a node's machine something and does what follows.

@@ -40,7 +40,7 @@ pub async fn heard(state: &Arc<State>, info: NodeInfo) {
     if beat == Beat::Same {
         return;
     }
-    let (verdict, lines) = version(&info.version);
+    let (verdict, lines) = version(&info.version, state.config.allow_unknown_srs);
     if verdict != VersionVerdict::Fine {
         tracing::warn!(node = %info.id, version = %info.version.escape_debug(), known = ?lines, "SRS of this version has known faults");
     }

@@ -3,6 +3,7 @@
 use crate::{
     app::State,
     domain::{
+        enrolment::NodeSecrets,
         limit,
         stream::{Access, access},
     },
@@ -15,6 +16,7 @@ use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest, dev::Payload,
 use futures_util::future::LocalBoxFuture;
 use kit::{clock, token::TokenError};
 use proto::{EdgeId, NodeId, StreamId, UserId, api::UserRole, internal::open_bearer, token::ACCESS_AUDIENCE};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use time::OffsetDateTime;
@@ -323,6 +325,37 @@ impl FromRequest for Node {
 fn known_node(nodes: &Nodes, node: &str, secret: &str) -> Option<NodeId> {
     let enrolment = nodes.enrolment(&NodeId::parse(node).ok()?)?;
     enrolment.secrets.accept(secret, OffsetDateTime::now_utc()).then(|| enrolment.id.clone())
+}
+
+/// Some media node, known by its secret as bearer; which one it says it is stands in the body.
+#[derive(Debug)]
+pub struct NodeBearer {
+    secret: SecretString,
+}
+
+impl NodeBearer {
+    /// Whether these are the caller's secrets.
+    #[must_use]
+    pub fn is_of(&self, secrets: &NodeSecrets, now: OffsetDateTime) -> bool {
+        secrets.accept(self.secret.expose_secret(), now)
+    }
+}
+
+impl Guard for NodeBearer {
+    const RIGHT: Right = Right::Node;
+}
+
+impl FromRequest for NodeBearer {
+    type Error = ApiError;
+    type Future = std::future::Ready<Result<Self, ApiError>>;
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let known = bearer(req).filter(|secret| state(req).nodes.is_secret(secret));
+        if known.is_none() {
+            state(req).media.stranger("secret");
+        }
+        let made = known.map(|secret| Self { secret: SecretString::from(secret) });
+        std::future::ready(made.ok_or(ApiError::NodeUnknown))
+    }
 }
 
 /// An edge of this cluster.

@@ -1,4 +1,4 @@
-//! `POST /v1/hooks/srs/{node}/{secret}` and `POST /v1/hooks/heartbeat/{node}/{secret}`.
+//! `POST /v1/hooks/srs/{node}/{secret}`.
 //!
 //! SRS takes only HTTP 200 with a body whose `code` is the integer 0 as yes. Whoever is not the node of the path gets a problem document, which
 //! SRS reads as no.
@@ -9,15 +9,11 @@ use super::{
 };
 use crate::{domain::hooks::Refusal, error::ApiError, hooks, metrics::media::Answered};
 use actix_web::{HttpRequest, HttpResponse, http::header::ContentType, web};
-use kit::clock;
 use proto::{
     NodeId,
-    srs::{
-        heartbeat::Heartbeat,
-        hook::{Action, BODY_BYTES_MAX, Hook},
-    },
+    srs::hook::{Action, BODY_BYTES_MAX, Hook},
 };
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 const YES: &str = r#"{"code":0}"#;
 /// SRS wants a list of places to forward to; there are none.
@@ -62,17 +58,4 @@ pub async fn srs(node: Node, req: HttpRequest, payload: web::Payload) -> Result<
         Answered::Accepted | Answered::Nothing if hook.action == Action::OnForward => reply(FORWARD),
         Answered::Accepted | Answered::Nothing => reply(YES),
     })
-}
-
-/// A node's sign of life.
-///
-/// # Errors
-/// As [`srs`]; [`ApiError::BadRequest`] for what is no heartbeat.
-pub async fn heartbeat(node: Node, req: HttpRequest, payload: web::Payload) -> Result<HttpResponse, ApiError> {
-    let bytes = body::read(payload, BODY_BYTES_MAX).await?;
-    let beat: Heartbeat = body::parse(&bytes)?;
-    is_itself(&req, &node.node, &beat.server)?;
-    let info = beat.info(clock::unix_ms()).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    hooks::heartbeat::heard(&Arc::clone(&caller::state(&req)), info).await;
-    Ok(reply(YES))
 }

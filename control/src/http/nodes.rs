@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, web};
 use kit::{clock, kv::Cmd};
 use proto::{
     NodeId,
-    api::{Node, Page},
+    api::{Node, NodeCheck, Page},
     fleet::{ControlInfo, EdgeInfo, FLEET_ALIVE_MS, NodeInfo},
     keys,
 };
@@ -64,7 +64,7 @@ async fn shown(state: &State, nodes: Vec<(NodeId, Option<NodeInfo>)>) -> Result<
             state: state.health.state(&id).map_or("joining", |s| s.as_str()).to_owned(),
             streams: live.iter().filter(|held| held.from.node == id).map(|_| 1).sum(),
             sessions: sessions.get(place).copied().unwrap_or_default(),
-            warnings: info.as_ref().map(warnings).unwrap_or_default(),
+            warnings: info.as_ref().map(|info| warnings(state, info)).unwrap_or_default(),
             at: enrolment.at.clone(),
             public: enrolment.public.clone(),
             weight: enrolment.weight,
@@ -73,7 +73,7 @@ async fn shown(state: &State, nodes: Vec<(NodeId, Option<NodeInfo>)>) -> Result<
             cordoned: enrolment.cordoned_at.is_some(),
             draining: enrolment.drain_deadline.is_some(),
             drain: None,
-            checks: Vec::new(),
+            checks: checks(state, &id),
             enrolled_at: Some(enrolment.created_at),
             previous_secret_valid_until: until.filter(|until| *until > OffsetDateTime::now_utc()),
             id: id.to_string(),
@@ -84,8 +84,15 @@ async fn shown(state: &State, nodes: Vec<(NodeId, Option<NodeInfo>)>) -> Result<
     Ok(nodes.into_iter().enumerate().filter_map(show).collect())
 }
 
-fn warnings(info: &NodeInfo) -> Vec<String> {
-    let (verdict, lines) = version(&info.version);
+/// What came of dialling it back, and why its heartbeats are refused if they are.
+fn checks(state: &State, id: &NodeId) -> Vec<NodeCheck> {
+    let mut checks = state.nodes.checks(id).map(|checked| checked.checks).unwrap_or_default();
+    checks.extend(state.nodes.why_refused(id).map(|why| NodeCheck { check: "heartbeat".to_owned(), ok: false, why }));
+    checks
+}
+
+fn warnings(state: &State, info: &NodeInfo) -> Vec<String> {
+    let (verdict, lines) = version(&info.version, state.config.allow_unknown_srs);
     match verdict {
         VersionVerdict::Fine | VersionVerdict::Warn => lines,
         VersionVerdict::Refuse => lines.into_iter().map(|line| format!("not supported: {line}")).collect(),

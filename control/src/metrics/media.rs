@@ -1,6 +1,6 @@
 //! What is counted of hooks, claims, kicks, events and jobs.
 
-use crate::domain::hooks::Refusal;
+use crate::domain::{hooks::Refusal, told::Verdict};
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
 };
@@ -39,6 +39,8 @@ pub struct MediaMetrics {
     claims: IntCounterVec,
     kicks: IntCounterVec,
     strangers: IntCounterVec,
+    heartbeats: IntCounterVec,
+    dialled: IntCounterVec,
     tokens_unchecked: IntCounter,
     listeners: IntGauge,
     events: IntCounterVec,
@@ -73,6 +75,8 @@ impl MediaMetrics {
             claims: counters("claims_total", "Publisher claims by what became of them.", &["outcome"]),
             kicks: counters("kicks_total", "Kicks owed to media nodes: owed, done, failed, given up.", &["what"]),
             strangers: counters("strangers_total", "Calls of media nodes' hooks by somebody who is none.", &["what"]),
+            heartbeats: counters("heartbeats_total", "Heartbeats of media nodes by what became of them.", &["what"]),
+            dialled: counters("dialbacks_total", "Ports of media nodes dialled back, by outcome.", &["check", "ok"]),
             tokens_unchecked: counter("tokens_by_database_total", "Tokens checked in Postgres because Redis was away."),
             listeners: register(registry, IntGauge::new("keystone_control_event_listeners", "Open event streams.")),
             events: counters(
@@ -129,6 +133,16 @@ impl MediaMetrics {
     /// Somebody without the node's secret (`secret`), or a node under another's name (`name`), called a hook.
     pub fn stranger(&self, what: &'static str) {
         self.strangers.with_label_values(&[what]).inc();
+    }
+
+    /// A heartbeat was taken in or refused.
+    pub fn heartbeat(&self, verdict: Verdict) {
+        self.heartbeats.with_label_values(&[verdict.as_str()]).inc();
+    }
+
+    /// A node's port was dialled back; `check` is one of our own words.
+    pub fn dialled(&self, check: &str, ok: bool) {
+        self.dialled.with_label_values(&[check, if ok { "yes" } else { "no" }]).inc();
     }
 
     /// A token was checked in Postgres because Redis was away.

@@ -193,13 +193,20 @@ impl Node {
         json!({ "device_id": self.name, "ip": "127.0.0.1", "server": self.name, "service": self.service(), "pid": "1",
             "summaries": { "data": { "ok": true, "self": { "version": "5.0.216", "mem_kbyte": 40_000, "cpu_percent": 0.25,
                 "srs_uptime": uptime_s }, "system": {} } },
-            "rtmp": ["1935"], "api": [format!("127.0.0.1:{}", self.port)] })
+            "api": [format!("127.0.0.1:{}", self.port)] })
     }
 
-    /// Sends a heartbeat.
+    /// Sends a heartbeat, and waits until its run was dialled back.
     pub(crate) async fn beat(&self, control: &Control) -> Answer {
         let path = format!("/v1/hooks/heartbeat/{}/{}", self.name, self.secret);
-        control.post(&path, None, self.beat_body(0)).await.is(200)
+        let answer = control.post(&path, None, self.beat_body(0)).await.is(200);
+        let nodes = &control.state.nodes;
+        until("the dial-back", async || {
+            let run = nodes.info(&self.id())?.service;
+            nodes.checks(&self.id()).filter(|checked| checked.service == run).map(|_| ())
+        })
+        .await;
+        answer
     }
 
     /// Posts a hook and gives back the `code` of the answer.

@@ -48,7 +48,7 @@ pub struct Node {
     /// What it may carry.
     #[serde(default)]
     pub limits: NodeLimits,
-    /// What was tried on it when it last came, and what came of it; a node joins when all is well.
+    /// What was tried on it when it last came or moved, and what came of it; it joins when all is well.
     #[serde(default)]
     pub checks: Vec<NodeCheck>,
     /// When it was enrolled.
@@ -96,7 +96,7 @@ pub struct Remaining {
 /// One thing that was tried on a node before it may join.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct NodeCheck {
-    /// What: `version`, `api`, `http`, `rtmp`, `srt` or `rtc`.
+    /// What: `version`, `api`, `http`, `rtmp`, `srt`, `rtc`; `heartbeat` when the last one was refused.
     pub check: String,
     /// Whether it is as it should be.
     pub ok: bool,
