@@ -129,4 +129,14 @@ mod tests {
         last.ok = false;
         assert!(!due(Some(&last), "s1", Some(&at), 104_999) && due(Some(&last), "s1", Some(&at), 105_000));
     }
+
+    #[test]
+    fn of_ten_thousand_heartbeats_in_a_second_forty_are_taken_and_others_are_not_kept_out() {
+        let checks = Checks::default();
+        let (one, two) = (NodeId::parse("n1").unwrap(), NodeId::parse("n2").unwrap());
+        let taken = (0..10_000).filter(|at| checks.beat(&one, 1_000_000 + at / 10).is_ok()).count();
+        assert_eq!(taken, 20 + 19, "20 at once and one each 50 ms");
+        assert_eq!(checks.beat(&two, 1_000_999), Ok(()));
+        assert!(checks.beat(&one, 1_000_999).is_err_and(|wait_ms| wait_ms <= 50));
+    }
 }

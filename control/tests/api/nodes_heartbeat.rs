@@ -163,7 +163,7 @@ async fn an_enrolled_address_is_kept_whatever_a_heartbeat_says() {
 }
 
 #[actix_web::test]
-async fn ten_thousand_heartbeats_are_answered_and_only_a_few_are_taken_in() {
+async fn a_flood_of_heartbeats_is_answered_and_only_a_few_are_taken_in() {
     let test = Test::start().await;
     let control = &test.control;
     let node = Node::quiet("n1", "node-one-secret");
@@ -172,7 +172,7 @@ async fn ten_thousand_heartbeats_are_answered_and_only_a_few_are_taken_in() {
     let began = clock::unix_ms();
     let flood = (0..10).map(|_| async {
         let (mut taken, mut refused) = (0_u32, 0_u32);
-        for _ in 0..1_000 {
+        for _ in 0..250 {
             let request = control.request(Method::POST, PATH).header("content-type", "application/json");
             let answer = send(request.body(body.clone())).await;
             match answer.status.as_u16() {
@@ -191,9 +191,8 @@ async fn ten_thousand_heartbeats_are_answered_and_only_a_few_are_taken_in() {
     let refused: u32 = all.iter().map(|(_, refused)| refused).sum();
     let seconds = u32::try_from((clock::unix_ms() - began).div_ceil(1_000)).unwrap();
     // 20 at once and 20 a second.
-    assert!(taken + refused == 10_000 && taken <= 20 + 20 * (seconds + 1), "{taken} taken in {seconds} s");
+    assert!(taken + refused == 2_500 && taken <= 20 + 20 * (seconds + 1), "{taken} taken in {seconds} s");
     assert_eq!(counted(control, "too_many").await, f64::from(refused));
-    println!("10,000 heartbeats in {seconds} s, {taken} taken in");
     // Strangers cost no store anything either: their number changes nothing.
     for _ in 0..200 {
         post(control, "/v1/hooks/heartbeat/n1/wrong", &json!({})).await.is_problem(403, "node-unknown");
