@@ -133,9 +133,12 @@ async fn numbers_and_addresses_that_cannot_be_are_refused_with_the_reason() {
     assert_eq!(counted(control, "body").await, 1.0);
     nothing_moved(control).await;
     node.beat(control).await;
-    let shown = control.get("/v1/nodes/n1", Some(&admin)).await.is(200).body;
+    let shown = until("it joins", async || {
+        let shown = control.get("/v1/nodes/n1", Some(&admin)).await.is(200).body;
+        (shown["state"] == "up").then_some(shown)
+    })
+    .await;
     assert!(shown["checks"].as_array().unwrap().iter().all(|check| check["ok"] == true), "{shown}");
-    assert_eq!(shown["state"], "up");
     test.stop().await;
 }
 
