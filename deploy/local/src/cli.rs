@@ -161,6 +161,9 @@ pub enum NodesCommand {
     Cordon {
         /// Its id.
         node: String,
+        /// Also when it is the last that takes streams.
+        #[arg(long)]
+        force: bool,
     },
     /// Give one no new streams, show what remains, and at the deadline end the rest.
     Drain {
@@ -172,6 +175,9 @@ pub enum NodesCommand {
         /// Return at once.
         #[arg(long)]
         no_wait: bool,
+        /// Also when it is the last that takes streams.
+        #[arg(long)]
+        force: bool,
     },
     /// Take a cordon or a drain back.
     Undrain {
@@ -182,6 +188,9 @@ pub enum NodesCommand {
     Remove {
         /// Its id.
         node: String,
+        /// Also while it carries something, which then ends.
+        #[arg(long)]
+        force: bool,
     },
     /// Make a new secret for one and print it; the old one stays good for a while.
     RotateSecret {
@@ -365,7 +374,7 @@ mod tests {
     fn the_operators_commands_take_the_folder_anywhere() {
         let cli =
             Cli::try_parse_from(["keystone", "nodes", "drain", "n1", "--deadline", "2m", "--data", "/d"]).unwrap();
-        let Command::Nodes(Nodes { api, command: NodesCommand::Drain { node, deadline, no_wait } }) = cli.command
+        let Command::Nodes(Nodes { api, command: NodesCommand::Drain { node, deadline, no_wait, .. } }) = cli.command
         else {
             panic!("another command");
         };

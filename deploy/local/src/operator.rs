@@ -44,12 +44,12 @@ pub async fn nodes(args: Nodes, config: Config) -> anyhow::Result<ExitCode> {
         NodesCommand::List { json } => nodes::list(&mut door, json).await?,
         NodesCommand::Show { node, json } => nodes::show(&mut door, &node, json).await?,
         NodesCommand::Add(add) => nodes::add(&mut door, &add).await?,
-        NodesCommand::Cordon { node } => nodes::cordon(&mut door, &node).await?,
-        NodesCommand::Drain { node, deadline, no_wait } => {
-            return Ok(nodes::drain(&mut door, &node, deadline, !no_wait).await?);
+        NodesCommand::Cordon { node, force } => nodes::cordon(&mut door, &node, force).await?,
+        NodesCommand::Drain { node, deadline, no_wait, force } => {
+            return Ok(nodes::drain(&mut door, &node, deadline, !no_wait, force).await?);
         }
         NodesCommand::Undrain { node } => nodes::undrain(&mut door, &node).await?,
-        NodesCommand::Remove { node } => nodes::remove(&mut door, &node).await?,
+        NodesCommand::Remove { node, force } => nodes::remove(&mut door, &node, force).await?,
         NodesCommand::RotateSecret { node, overlap } => nodes::rotate(&mut door, &node, overlap).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -138,8 +138,13 @@ fn body_of(add: &AddNode) -> Value {
     Value::Object(body)
 }
 
-pub(crate) async fn cordon(door: &mut Door, node: &str) -> Result<(), DoorError> {
-    door.post(&format!("/v1/nodes/{node}:cordon"), &json!({})).await?;
+/// The query of a command that would be refused without `--force`.
+fn forced(force: bool) -> &'static str {
+    if force { "?force=1" } else { "" }
+}
+
+pub(crate) async fn cordon(door: &mut Door, node: &str, force: bool) -> Result<(), DoorError> {
+    door.post(&format!("/v1/nodes/{node}:cordon{}", forced(force)), &json!({})).await?;
     say::out(&format!(
         "{node} takes no new streams; those it has stay (`keystone nodes undrain {node}` takes this back)"
     ));
@@ -152,8 +157,8 @@ pub(crate) async fn undrain(door: &mut Door, node: &str) -> Result<(), DoorError
     Ok(())
 }
 
-pub(crate) async fn remove(door: &mut Door, node: &str) -> Result<(), DoorError> {
-    door.delete(&format!("/v1/nodes/{node}")).await?;
+pub(crate) async fn remove(door: &mut Door, node: &str, force: bool) -> Result<(), DoorError> {
+    door.delete(&format!("/v1/nodes/{node}{}", forced(force))).await?;
     say::out(&format!("{node} is no longer enrolled; its secret is void"));
     Ok(())
 }
@@ -173,9 +178,10 @@ pub(crate) async fn drain(
     node: &str,
     deadline: Option<Duration>,
     wait: bool,
+    force: bool,
 ) -> Result<ExitCode, DoorError> {
     let body = deadline.map_or_else(|| json!({}), |deadline| json!({"deadline_seconds": deadline.as_secs()}));
-    door.post(&format!("/v1/nodes/{node}:drain"), &body).await?;
+    door.post(&format!("/v1/nodes/{node}:drain{}", forced(force)), &body).await?;
     let advice = format!("`keystone nodes undrain {node}` takes it back");
     if !wait {
         say::out(&format!("{node} is draining; {advice}"));
@@ -215,20 +221,23 @@ async fn follow(door: &mut Door, node: &str) -> Result<(), DoorError> {
 struct Left {
     streams: u64,
     sessions: u64,
-    /// By protocol, where control-api says so.
+    /// By role and protocol.
     by_protocol: Vec<(String, u64)>,
     deadline_ms: Option<u64>,
 }
 
 impl Left {
     fn of(node: &Value) -> Self {
-        let by =
-            node.pointer("/drain/remaining").or_else(|| node.pointer("/drain/sessions")).and_then(Value::as_object);
-        let by = by.into_iter().flatten().filter_map(|(name, count)| Some((name.clone(), count.as_u64()?)));
+        let of = |role: &'static str| {
+            let counts = node.pointer(&format!("/drain/remaining/{role}")).and_then(Value::as_object);
+            let counts = counts.into_iter().flatten().filter_map(|(name, count)| Some((name, count.as_u64()?)));
+            counts.map(|(name, count)| (format!("{role} {name}"), count)).collect::<Vec<_>>()
+        };
+        let by = [of("publish"), of("play")].concat();
         Self {
             streams: number(node, &["/streams"]).unwrap_or(0),
             sessions: number(node, &["/sessions"]).unwrap_or(0),
-            by_protocol: by.filter(|(_, count)| *count > 0).collect(),
+            by_protocol: by.into_iter().filter(|(_, count)| *count > 0).collect(),
             deadline_ms: number(node, &["/drain/deadline_ms"]),
         }
     }
@@ -251,11 +260,11 @@ mod tests {
 
     #[test]
     fn a_drain_tells_what_is_left_and_until_when() {
-        let node = json!({"id": "n", "streams": 2, "sessions": 9, "drain": {"deadline_ms": 31_000, "remaining": {"webrtc": 7, "srt": 2, "hls": 0}}});
+        let node = json!({"id": "n", "streams": 2, "sessions": 9, "drain": {"deadline_ms": 31_000, "remaining": {"publish": {"srt": 2}, "play": {"webrtc": 7, "hls": 0}}}});
         let left = Left::of(&node);
         assert!(!left.nothing());
         let line = left.line(1_000);
-        assert_eq!(line, "2 streams, 9 sessions left (srt 2, webrtc 7); the rest is ended in 30s");
+        assert_eq!(line, "2 streams, 9 sessions left (publish srt 2, play webrtc 7); the rest is ended in 30s");
         assert!(Left::of(&json!({"id": "n", "streams": 0, "sessions": 0})).nothing());
     }
 
