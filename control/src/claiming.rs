@@ -5,7 +5,6 @@ use crate::{
     away,
     domain::{
         claims::{self as rules, Ask, Holder, RETRY_AFTER_SECONDS, Verdict, Watch},
-        nodes::NodeState,
         placing::Room,
     },
     kicker,
@@ -16,7 +15,7 @@ use crate::{
 };
 use kit::{clock, kv::Cmd, pg::PgError};
 use placement::Policy;
-use proto::{BroadcastId, ClientId, UserId, internal::ReserveRequest, keys, session::EndReason};
+use proto::{BroadcastId, ClientId, UserId, internal::ReserveRequest, keys, node::NodeState, session::EndReason};
 use std::time::Duration;
 
 /// Statements tried for one publisher: each but the last follows from what the one before saw.
@@ -209,7 +208,7 @@ pub async fn put_out(state: &State, old: &Held, owner: UserId) {
 /// Looks at the connection that holds a claim.
 pub async fn look(state: &State, held: &Held) -> Holder {
     let node = &held.from.node;
-    let down = matches!(state.nodes.state(node, clock::unix_ms()), None | Some(NodeState::Down));
+    let down = matches!(state.health.state(node), None | Some(NodeState::Down));
     let Some(api) = state.nodes.api(node) else { return if down { Holder::Gone } else { Holder::Active } };
     match state.srs.client(&api, &held.from.service, &held.from.client).await {
         Ok(None) | Err(SrsError::Gone | SrsError::OtherRun) => Holder::Gone,

@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use proto::{ControlId, EdgeId};
 
 fn run(n: u8) -> ServiceId {
     ServiceId::parse(&format!("run{n}")).unwrap()
