@@ -5,6 +5,7 @@ use crate::{
     config::Config,
     error::ApiError,
     fleet::Fleet,
+    gossip::{GossipSessions, task},
     health::{Fitness, controls::Controls},
     http::{cors, observe},
     jobs::{self, enrolments, news::News},
@@ -17,7 +18,7 @@ use crate::{
     placing::Placing,
     routes,
     secrets::{self, Secrets, seal::Sealer},
-    sessions::{SessionView, redis::RedisSessions},
+    sessions::SessionView,
     srs::Srs,
     streams::directory::Directory,
 };
@@ -94,6 +95,8 @@ pub struct State {
     pub kicker: Kicker,
     /// The live session table.
     pub sessions: Arc<dyn SessionView>,
+    /// The same, as its own task sees it.
+    pub gossip: Arc<GossipSessions>,
     /// Pages of the directory.
     pub directory: Directory,
     /// Redis missed a change and must be refilled once it is back.
@@ -209,6 +212,7 @@ impl App {
 /// The background tasks.
 fn start_tasks(tasks: &mut Tasks, state: &Arc<State>) {
     jobs::start(tasks, state);
+    tasks.spawn("gossip", task::run(Arc::clone(state), tasks.token()));
     tasks.spawn("publish secrets", secrets::keep_published(Arc::clone(state), tasks.token()));
 }
 
@@ -221,6 +225,7 @@ async fn state(config: Config, address: SocketAddr) -> anyhow::Result<State> {
     let id = ControlId::parse(&format!("c-{}", kit::random::letters(10)))?;
     let metrics = Metrics::new();
     let media = MediaMetrics::new(metrics.registry());
+    let gossip = Arc::new(GossipSessions::new(&id, kv.clone(), &metrics));
     Ok(State {
         nodes: Nodes::new(enrolments::bootstrap(&config)),
         fleet: Fleet::default(),
@@ -230,7 +235,8 @@ async fn state(config: Config, address: SocketAddr) -> anyhow::Result<State> {
         journal: Journal::default(),
         srs: Srs::new()?,
         kicker: Kicker::new(media.clone()),
-        sessions: Arc::new(RedisSessions::new(kv.clone())),
+        sessions: Arc::clone(&gossip) as Arc<dyn SessionView>,
+        gossip,
         media: media.clone(),
         url: config.advertised(address),
         id,

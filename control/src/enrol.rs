@@ -140,7 +140,7 @@ pub async fn delete(state: &State, id: &NodeId, force: bool, by: &Actor) -> Resu
     for publisher in &ended {
         live::ended(state, publisher, EndReason::NodeLost).await;
     }
-    heartbeat::close_sessions(state, id, None).await;
+    heartbeat::close_sessions(state, id, None);
     let forget = vec![Cmd::on("HDEL", keys::NODES).arg(id.as_str()), Cmd::del(&keys::node_down(id))];
     if state.kv.run(forget).await.is_err() {
         state.metrics.redis_skipped("node");

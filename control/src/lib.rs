@@ -14,6 +14,7 @@ pub mod domain;
 pub mod enrol;
 pub mod error;
 pub mod fleet;
+pub mod gossip;
 pub mod health;
 pub mod hooks;
 pub mod http;

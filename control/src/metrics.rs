@@ -1,5 +1,6 @@
 //! What control-api counts. Labels are closed: route patterns, methods, statuses and our own words, never a stream or an address.
 
+pub mod gossip;
 pub mod media;
 pub mod nodes;
 
@@ -151,6 +152,7 @@ impl Metrics {
         self.postgres.with_label_values(&["in_use"]).set(i64::try_from(in_use).unwrap_or(i64::MAX));
         self.postgres.with_label_values(&["open"]).set(i64::try_from(all).unwrap_or(i64::MAX));
         self.redis_up.set(i64::from(state.kv.connected()));
+        state.gossip.size_at_scrape();
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }

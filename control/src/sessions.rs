@@ -1,15 +1,15 @@
-//! The live session table as readers and writers see it: [`SessionView`]. Redis keeps it ([`redis`]); gossip can take its place.
+//! The live session table as readers and writers see it: [`SessionView`]. [`crate::gossip`] keeps it.
 //!
 //! [`live`] carries out what follows when a publisher or viewer comes or goes.
 
 pub mod live;
-pub mod redis;
 
 use crate::domain::sessions::Filter;
 use futures_util::future::BoxFuture;
 use kit::kv::KvError;
 use proto::{ClientId, NodeId, ServiceId, SessionId, StreamId, fleet::Placement, session::EndReason};
 
+pub use ::gossip::OnNode;
 pub use proto::session::Known;
 
 /// What opening a session met.
@@ -21,19 +21,6 @@ pub enum Opened {
     Again,
     /// It belongs to another client: a replayed ticket.
     OtherClient,
-}
-
-/// An open session by its connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OnNode {
-    /// The node's run.
-    pub service: ServiceId,
-    /// The client.
-    pub client: ClientId,
-    /// The session.
-    pub session: SessionId,
-    /// Unix milliseconds of its opening.
-    pub opened_ms: u64,
 }
 
 /// The live session table.
@@ -49,21 +36,28 @@ pub trait SessionView: Send + Sync + std::fmt::Debug {
     fn get(&self, id: SessionId) -> BoxFuture<'_, Result<Option<Known>, KvError>>;
     /// Viewers of each live stream, in order.
     fn viewers(&self, of: Vec<Placement>) -> BoxFuture<'_, Result<Vec<u64>, KvError>>;
+    /// Viewers of each stream, in order.
+    fn viewers_of(&self, streams: &[&StreamId]) -> Vec<u64>;
     /// How many sessions are open on each node, in order.
     fn on_nodes(&self, nodes: Vec<NodeId>) -> BoxFuture<'_, Result<Vec<u64>, KvError>>;
     /// Opens a session and tells it.
     fn open(&self, known: Known) -> BoxFuture<'_, Result<Opened, KvError>>;
+    /// Its media node says that an open session is there: vouches for it, if nobody does since a long cut.
+    fn confirm(&self, id: SessionId);
     /// Closes a session and tells it; `None` when it was closed before or never known.
     fn close(&self, id: SessionId, reason: EndReason) -> BoxFuture<'_, Result<Option<Known>, KvError>>;
-    /// The open session of a connection.
-    fn of_client(
+    /// The same for the session of a connection. An unknown one is remembered: its beginning may be on its way from another control node.
+    fn close_client(
         &self,
         node: NodeId,
         service: ServiceId,
         client: ClientId,
-    ) -> BoxFuture<'_, Result<Option<SessionId>, KvError>>;
+        reason: EndReason,
+    ) -> BoxFuture<'_, Result<Option<Known>, KvError>>;
+    /// What any run of a node but `spare` carried is over, told by one change a run. How many sessions that were.
+    fn lose(&self, node: &NodeId, spare: Option<&ServiceId>) -> usize;
+    /// What one run of a node carried is over, told by one change; what begins on it later stands. How many sessions that were.
+    fn lose_run(&self, node: &NodeId, service: &ServiceId) -> usize;
     /// The open sessions on a node.
     fn of_node(&self, node: NodeId) -> BoxFuture<'_, Result<Vec<OnNode>, KvError>>;
-    /// Ids of the open sessions of a stream.
-    fn of_stream(&self, stream: StreamId) -> BoxFuture<'_, Result<Vec<SessionId>, KvError>>;
 }

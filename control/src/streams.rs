@@ -207,7 +207,7 @@ pub async fn list(
 pub async fn with_viewers(state: &State, rows: Vec<StreamRow>) -> Vec<Stream> {
     let mut streams: Vec<Stream> = rows.into_iter().map(|row| row.0).collect();
     let live: Vec<&StreamId> = streams.iter().filter(|stream| stream.live.is_some()).map(|stream| &stream.id).collect();
-    let counts = cache::viewers(state, &live).await;
+    let counts = state.sessions.viewers_of(&live);
     let live = streams.iter_mut().filter_map(|stream| stream.live.as_mut());
     for (live, viewers) in live.zip(counts) {
         live.viewers = viewers;

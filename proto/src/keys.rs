@@ -32,8 +32,6 @@ pub const MEMBERS: &str = "ks:members";
 pub const ENROLMENTS: &str = "ks:enrolments";
 /// Channel of the gossip of control nodes.
 pub const GOSSIP: &str = "ks:gossip";
-/// Set of ids of open sessions.
-pub const SESSIONS: &str = "ks:sessions";
 /// Stream (capped) of history rows waiting for Postgres.
 pub const HISTORY_QUEUE: &str = "ks:history";
 /// Entries kept in [`HISTORY_QUEUE`] at most.
@@ -82,18 +80,6 @@ pub fn session(session: &SessionId) -> String {
 /// How long a closed session stays readable, in seconds.
 pub const CLOSED_SESSION_TTL_SECONDS: u64 = 600;
 
-/// Set of ids of a stream's open sessions.
-#[must_use]
-pub fn stream_sessions(stream: &StreamId) -> String {
-    format!("ks:sess-of:{stream}")
-}
-
-/// Hash of `{service}/{client}` → `{session id} {unix ms of its opening}` for the open sessions on one node.
-#[must_use]
-pub fn node_clients(node: &NodeId) -> String {
-    format!("ks:clients:{node}")
-}
-
 /// Hash of `{service}/{client}` → `{bytes} {unix ms}`: since when a publisher's byte count stands still. Expires when nobody watches.
 #[must_use]
 pub fn node_watch(node: &NodeId) -> String {
@@ -130,7 +116,7 @@ pub fn lease(job: &str) -> String {
     format!("ks:lease:{job}")
 }
 
-/// The private channel of one control node (kicks, later gossip).
+/// The private channel of one control node (answers of the gossip).
 #[must_use]
 pub fn control_channel(control: &ControlId) -> String {
     format!("ks:to-control:{control}")

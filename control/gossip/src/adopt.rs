@@ -25,13 +25,13 @@ impl Core {
     pub(crate) fn adopt(&mut self, now: Now) {
         let Channel::Up { since_ms } = self.channel else { return };
         let hearing = now.mono_ms.saturating_sub(self.heard_ms) < SILENT_MS;
-        if !hearing || now.mono_ms.saturating_sub(since_ms) < DEAD_MS || self.alive(now).min() != Some(&self.me.control)
-        {
+        if !hearing || self.alive(now).min() != Some(&self.me.control) {
             return;
         }
+        let judges = now.mono_ms.saturating_sub(since_ms) >= DEAD_MS;
         let mut room = ADOPT_BATCH;
         let dead: Vec<u16> =
-            self.table.origins.iter().filter(|(at, state)| self.is_dead(now, *at, state)).map(|(at, _)| at).collect();
+            self.table.origins.iter().filter(|(at, state)| self.is_dead(now, *at, state, judges)).map(|(at, _)| at).collect();
         let mut nodes = BTreeSet::new();
         for origin in dead {
             let taken = self.adopt_from(now, origin, room, &mut nodes);
@@ -49,13 +49,13 @@ impl Core {
         }
     }
 
-    fn is_dead(&self, now: Now, at: u16, state: &OriginState) -> bool {
+    fn is_dead(&self, now: Now, at: u16, state: &OriginState, judges: bool) -> bool {
         if at == self.my || state.index.is_empty() {
             return false;
         }
         let silent = state.heard_ms.is_none_or(|at| now.mono_ms.saturating_sub(at) >= DEAD_MS);
         // One life of a control node ended when another began.
-        state.left || silent || self.table.origins.is_superseded(&state.name)
+        state.left || (judges && silent) || self.table.origins.is_superseded(&state.name)
     }
 
     fn adopt_from(&mut self, now: Now, origin: u16, room: usize, nodes: &mut BTreeSet<NodeId>) -> usize {

@@ -112,6 +112,11 @@ impl Core {
     pub fn lost(&mut self, now: Now, run: &Run) -> usize {
         let found = self.table.shared.runs.find(run);
         let known = found.and_then(|run| self.table.shared.runs.data(run)).map_or(0, |run| run.era);
+        let count = found.and_then(|run| self.table.shared.runs.data(run)).map_or(0, |run| run.heads.open);
+        if known > 0 && count == 0 {
+            // It was told, and nothing began since.
+            return 0;
+        }
         let open = found.into_iter().flat_map(|run| self.table.of_run(run));
         let eras = open.filter_map(|at| self.table.slots.get(at)).map(|slot| slot.age.era);
         let era = eras.fold(known, u16::max).saturating_add(1);

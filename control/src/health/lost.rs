@@ -13,7 +13,7 @@ use crate::{
 };
 use futures_util::{StreamExt as _, stream};
 use kit::{clock, pg::PgError};
-use proto::{ClientId, NodeId, ServiceId, SessionId, node::NodeState, session::EndReason, srs::api::Client};
+use proto::{ClientId, NodeId, ServiceId, node::NodeState, session::EndReason, srs::api::Client};
 use std::{collections::HashSet, sync::Arc};
 
 /// Ends told, and clients kicked, at once.
@@ -40,14 +40,10 @@ async fn end(state: &Arc<State>, node: &NodeId, service: &ServiceId) -> Result<(
     let told = |publisher: claims::Ended| async move { live::ended(state, &publisher, EndReason::NodeLost).await };
     stream::iter(ended).for_each_concurrent(AT_ONCE, told).await;
     kicks::forget_run(&state.pg, node, service).await?;
-    let Ok(open) = state.sessions.of_node(node.clone()).await else { return Ok(()) };
-    let of_run = open.into_iter().filter(|entry| entry.service == *service).map(|entry| entry.session);
-    let close = |id: SessionId| async move {
-        if state.sessions.close(id, EndReason::NodeLost).await.is_err() {
-            state.metrics.redis_skipped("session");
-        }
-    };
-    stream::iter(of_run.collect::<Vec<_>>()).for_each_concurrent(AT_ONCE, close).await;
+    let count = state.sessions.lose_run(node, service);
+    if count > 0 {
+        tracing::info!(%node, count, "sessions ended with their node");
+    }
     Ok(())
 }
 

@@ -62,17 +62,14 @@ pub async fn restarted(state: &State, node: &NodeId, service: &ServiceId) -> Res
     }
     state.media.claims("lost", ended.len());
     kicks::forget_other_runs(&state.pg, node, service).await?;
-    close_sessions(state, node, Some(service)).await;
+    close_sessions(state, node, Some(service));
     Ok(())
 }
 
 /// Closes the sessions on a node, but for those of one run.
-pub async fn close_sessions(state: &State, node: &NodeId, spare: Option<&ServiceId>) {
-    let Ok(open) = state.sessions.of_node(node.clone()).await else { return };
-    for entry in open.iter().filter(|entry| Some(&entry.service) != spare) {
-        if state.sessions.close(entry.session, EndReason::NodeLost).await.is_err() {
-            state.metrics.redis_skipped("session");
-            return;
-        }
+pub fn close_sessions(state: &State, node: &NodeId, spare: Option<&ServiceId>) {
+    let count = state.sessions.lose(node, spare);
+    if count > 0 {
+        tracing::info!(%node, count, "sessions ended with their node");
     }
 }

@@ -134,6 +134,8 @@ async fn facts(state: &State, from: &Owner, stream: &StreamId, ticket: Option<&T
     let placement: Option<Placement> = replies.next().and_then(|reply| reply.json().ok().flatten());
     let known: Option<StreamCache> = replies.next().and_then(|reply| reply.json().ok().flatten());
     let met: Option<Known> = replies.next().and_then(|reply| reply.json().ok().flatten());
+    // Without Redis the table alone knows whose session it is.
+    let met = met.or_else(|| ticket.and_then(|ticket| state.gossip.find(ticket.session)));
     if let (Some(placement), Some(known)) = (placement, known) {
         return Ok(Facts { owner: Some(known.owner), visibility: known.visibility, placement, met });
     }

@@ -19,24 +19,27 @@ struct Readiness {
     postgres: &'static str,
     redis: &'static str,
     secrets: &'static str,
+    sessions: &'static str,
 }
 
 const fn word(good: bool) -> &'static str {
     if good { "ok" } else { "away" }
 }
 
-/// Ready while Postgres answers and the secrets were read. Redis is named, but without it the API goes on.
+/// Ready while Postgres answers, the secrets were read and the session table was taken over from another control node, if there is one. Redis is named, but without it the API goes on.
 pub async fn readyz(_: Anyone, req: HttpRequest) -> HttpResponse {
     let state = state(&req);
     let (postgres, redis) = tokio::join!(state.pg.ping(), state.kv.ping());
     let secrets = state.secrets().is_ok();
-    let ready = postgres.is_ok() && secrets;
+    let sessions = state.gossip.ready();
+    let ready = postgres.is_ok() && secrets && sessions;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(Readiness {
         ready,
         postgres: word(postgres.is_ok()),
         redis: word(redis.is_ok()),
         secrets: if secrets { "ok" } else { "not read yet: has `control-api migrate` run?" },
+        sessions: if sessions { "ok" } else { "asking the other control nodes for their table" },
     })
 }
 

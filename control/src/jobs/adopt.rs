@@ -1,17 +1,18 @@
-//! After Redis lost the session table, viewers that a node still serves get sessions again.
+//! Viewers that a node serves and no control node knows get sessions again: those that knew them died before they could tell, or all of them did.
 //!
-//! Under new ids: those their tickets named are gone with Redis. They are counted again then, and can be ended.
+//! Under new ids: those their tickets named are gone. They are counted again then, and can be ended.
 
 use super::JobError;
 use crate::{
     app::State,
     hooks::publish::new_session,
-    sessions::Known,
+    sessions::{Known, OnNode},
     store::pg::claims::{Held, time_of},
 };
 use kit::clock;
 use proto::{
     ClientId,
+    fleet::NodeInfo,
     session::{Protocol, Role, Session},
     srs::api::Client,
 };
@@ -23,26 +24,29 @@ const SETTLED_SECONDS: f64 = 10.0;
 /// Opens sessions for viewers of `live` streams that have none. How many.
 ///
 /// # Errors
-/// Redis away. A node that does not answer is left out.
-pub async fn viewers(state: &State, live: &[Held]) -> Result<usize, JobError> {
-    let by_node = live.iter().fold(HashMap::new(), |mut map: HashMap<_, Vec<&Held>>, held| {
-        map.entry((&held.from.node, &held.from.service)).or_default().push(held);
-        map
-    });
+/// None today; a table that cannot be written would be one.
+pub async fn viewers(
+    state: &State,
+    info: &NodeInfo,
+    live: &[Held],
+    sessions: &[OnNode],
+    clients: &[Client],
+) -> Result<usize, JobError> {
+    let known: HashSet<&str> = sessions.iter().map(|entry| entry.client.as_str()).collect();
+    let streams: HashMap<&str, &Held> = live
+        .iter()
+        .filter(|held| held.from.node == info.id && held.from.service == info.service)
+        .map(|held| (held.stream.as_str(), held))
+        .collect();
     let mut adopted = 0_usize;
-    for ((node, service), streams) in by_node {
-        let Some(api) = state.nodes.api(node) else { continue };
-        let Ok(clients) = state.srs.clients(&api, service).await else { continue };
-        let open = state.sessions.of_node(node.clone()).await?;
-        let known: HashSet<&str> = open.iter().map(|entry| entry.client.as_str()).collect();
-        for client in clients.iter().filter(|client| settled(client) && !known.contains(client.id.as_str())) {
-            let held = streams.iter().find(|held| client.url.strip_prefix("/live/") == Some(held.stream.as_str()));
-            if let Some(session) = held.and_then(|held| session(held, client)) {
-                let owner = held.and_then(|held| held.owner);
-                state.sessions.open(Known { session, owner, credential: None }).await?;
-                adopted = adopted.saturating_add(1);
-            }
-        }
+    for client in clients.iter().filter(|client| settled(client) && !known.contains(client.id.as_str())) {
+        let Some(held) = client.url.strip_prefix("/live/").and_then(|name| streams.get(name)) else { continue };
+        let Some(session) = session(held, client) else { continue };
+        state.sessions.open(Known { session, owner: held.owner, credential: None }).await?;
+        adopted = adopted.saturating_add(1);
+    }
+    if adopted > 0 {
+        tracing::info!(node = %info.id, adopted, "viewers that no control node knew have sessions again");
     }
     Ok(adopted)
 }

@@ -3,7 +3,7 @@
 //! Whether a single-use token was used is known to Redis alone. So after a loss those come back that were issued since this process last saw Redis
 //! whole, and nobody can have used; older ones are gone, which is the safe side.
 
-use super::{JobError, adopt, lease, reconcile};
+use super::{JobError, lease, reconcile};
 use crate::{
     app::State,
     store::{
@@ -54,11 +54,10 @@ async fn fill(state: &State, lost: bool) -> Result<(), JobError> {
     for held in &live {
         reconcile::repair(state, held).await?;
     }
-    let viewers = if lost { adopt::viewers(state, &live).await? } else { 0 };
     state.kv.one(Cmd::set(keys::FILLED, WHOLE, None)).await?;
     state.redis_whole_ms.store(clock::unix_ms(), Ordering::Relaxed);
     state.media.rebuilt();
-    tracing::info!(tokens, streams = live.len(), viewers, "Redis is filled");
+    tracing::info!(tokens, streams = live.len(), "Redis is filled");
     Ok(())
 }
 

@@ -3,12 +3,12 @@
 //! The tables are read before the node is asked, and what is younger than [`GRACE_MS`] is let be, so that a client that comes while we look is not
 //! taken for one that is gone.
 
-use super::{JobError, lease};
+use super::{JobError, adopt, lease};
 use crate::{
     app::State,
     claiming::{read_watch, write_watch},
     domain::claims::{Owner, judge},
-    sessions::{Known, live},
+    sessions::{Known, OnNode, live},
     srs::SrsError,
     store::pg::claims::{self, Held, Which},
 };
@@ -47,26 +47,23 @@ pub async fn run_once(state: &Arc<State>) -> Result<(), JobError> {
 }
 
 async fn one(state: &State, info: &NodeInfo) -> Result<(), JobError> {
-    if !lease(state, &format!("reconcile:{}", info.id), LEASE).await {
+    let sessions = state.sessions.of_node(info.id.clone()).await?;
+    // What nobody else vouches for, only this process can compare.
+    let unsure = sessions.iter().any(|entry| !entry.sure);
+    if !lease(state, &format!("reconcile:{}", info.id), LEASE).await && !unsure {
         return Ok(());
     }
     let Some(api) = state.nodes.api(&info.id) else { return Ok(()) };
     let live = claims::live(&state.pg, Some(&info.id)).await?;
-    let sessions = state.sessions.of_node(info.id.clone()).await;
     match state.srs.clients(&api, &info.service).await {
         Ok(clients) => {
             let present: HashSet<&str> = clients.iter().map(|client| client.id.as_str()).collect();
             publishers(state, info, &live, &present).await?;
-            if let Ok(sessions) = sessions {
-                let now_ms = clock::unix_ms();
-                for entry in sessions.iter().filter(|entry| entry.service == info.service) {
-                    let old = now_ms.saturating_sub(entry.opened_ms) >= GRACE_MS;
-                    if old && !present.contains(entry.client.as_str()) {
-                        state.sessions.close(entry.session, EndReason::Reconciled).await?;
-                    }
-                }
-                renew(state, &live, &sessions.iter().map(|entry| entry.session).collect()).await?;
+            compare(state, info, &sessions, &present).await?;
+            if state.gossip.ready() {
+                adopt::viewers(state, info, &live, &sessions, &clients).await?;
             }
+            renew(state, &live, &sessions.iter().map(|entry| entry.session).collect()).await?;
             watch(state, &info.id, &info.service, &live, &clients).await
         }
         Err(SrsError::OtherRun) => {
@@ -78,6 +75,28 @@ async fn one(state: &State, info: &NodeInfo) -> Result<(), JobError> {
             Ok(())
         }
     }
+}
+
+/// Ends sessions whose client the node does not know, or whose run is over; confirms those that only this process knows since a long cut.
+async fn compare(
+    state: &State,
+    info: &NodeInfo,
+    sessions: &[OnNode],
+    present: &HashSet<&str>,
+) -> Result<(), JobError> {
+    let now_ms = clock::unix_ms();
+    if sessions.iter().any(|entry| entry.service != info.service) {
+        state.sessions.lose(&info.id, Some(&info.service));
+    }
+    for entry in sessions.iter().filter(|entry| entry.service == info.service) {
+        let old = now_ms.saturating_sub(entry.opened_ms) >= GRACE_MS;
+        if old && !present.contains(entry.client.as_str()) {
+            state.sessions.close(entry.session, EndReason::Reconciled).await?;
+        } else if !entry.sure {
+            state.sessions.confirm(entry.session);
+        }
+    }
+    Ok(())
 }
 
 /// Frees claims whose publisher the node does not know.

@@ -133,9 +133,9 @@ pub async fn opened(state: &State, known: Known) -> Opened {
 
 /// The session of a connection is over. True if there was one.
 pub async fn closed(state: &State, client: &Owner, reason: EndReason) -> bool {
-    let found = state.sessions.of_client(client.node.clone(), client.service.clone(), client.client.clone()).await;
-    let Some(Some(id)) = skipped(state, "session", found) else { return false };
-    skipped(state, "session", state.sessions.close(id, reason).await).flatten().is_some()
+    let (node, service, client) = (client.node.clone(), client.service.clone(), client.client.clone());
+    let closed = state.sessions.close_client(node, service, client, reason).await;
+    skipped(state, "session", closed).flatten().is_some()
 }
 
 /// Whose sessions [`end_by`] ends.

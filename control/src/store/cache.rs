@@ -135,15 +135,6 @@ pub async fn token_revoked(state: &State, token: &Token) {
     tell(state, "token", commands).await;
 }
 
-/// Viewers of live streams: their open sessions less the publisher's own. Zero when Redis is away.
-pub async fn viewers(state: &State, streams: &[&StreamId]) -> Vec<u64> {
-    let commands = streams.iter().map(|stream| Cmd::scard(&keys::stream_sessions(stream))).collect();
-    let replies = if streams.is_empty() { Ok(Vec::new()) } else { state.kv.run(commands).await };
-    let counts = replies.unwrap_or_default();
-    let count = |at| counts.get(at).and_then(|reply: &kit::kv::Reply| reply.int().ok()).unwrap_or_default();
-    (0..streams.len()).map(|at| u64::try_from(count(at) - 1).unwrap_or_default()).collect()
-}
-
 /// Unix seconds of a time.
 #[must_use]
 pub fn unix(at: time::OffsetDateTime) -> u64 {

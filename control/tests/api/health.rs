@@ -1,5 +1,5 @@
 //! Health, metrics, request ids, CORS, the description of the API.
-use crate::helpers::{Test, send};
+use crate::helpers::{Test, send, until};
 use reqwest::Method;
 
 #[actix_web::test]
@@ -7,7 +7,12 @@ async fn health_metrics_and_docs() {
     let test = Test::start().await;
     let control = &test.control;
     control.get("/healthz", None).await.is(200);
-    let ready = control.get("/readyz", None).await.is(200).body;
+    let ready = until("it is ready", async || {
+        let answer = control.get("/readyz", None).await;
+        (answer.status == 200).then_some(answer.body)
+    })
+    .await;
+    assert_eq!(ready["sessions"], "ok");
     assert_eq!((&ready["postgres"], &ready["redis"], &ready["secrets"]), (&"ok".into(), &"ok".into(), &"ok".into()));
     control.get("/v1/streams/nosuchstream", None).await.is_problem(404, "stream-not-found");
     control.get("/nowhere", None).await.is_problem(404, "route-not-found");

@@ -14,6 +14,7 @@ mod direct;
 mod documents;
 mod edge;
 mod events;
+mod gossip;
 mod health;
 mod health_drain;
 mod health_nodes;

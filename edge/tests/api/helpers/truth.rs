@@ -209,8 +209,6 @@ impl Truth {
         let session = json!({"id": ticket.session, "stream": stream, "role": role, "protocol": "webrtc", "node": node, "service": service,
             "client_id": client, "edge": ticket.edge, "epoch": ticket.epoch, "opened_at": "2026-11-24T00:00:00Z"});
         self.redis(&["SET", &keys::session(&ticket.session), &session.to_string()]);
-        self.redis(&["SADD", keys::SESSIONS, &ticket.session.to_string()]);
-        self.redis(&["SADD", &keys::stream_sessions(&stream), &ticket.session.to_string()]);
         if role == Role::Publish {
             self.go_live(&stream, node, service, ticket.epoch, ticket.session);
         }
@@ -257,8 +255,6 @@ impl Truth {
             body["reason"] = "client_left".into();
             self.redis(&["SET", &key, &body.to_string()]);
         }
-        self.redis(&["SREM", keys::SESSIONS, &session.to_string()]);
-        self.redis(&["SREM", &keys::stream_sessions(&stream), &session.to_string()]);
         let reason = EndReason::ClientLeft;
         if let Some(claim) = claim {
             self.redis(&["DEL", &keys::placement(&stream)]);
