@@ -30,8 +30,13 @@ impl Core {
         }
         let judges = now.mono_ms.saturating_sub(since_ms) >= DEAD_MS;
         let mut room = ADOPT_BATCH;
-        let dead: Vec<u16> =
-            self.table.origins.iter().filter(|(at, state)| self.is_dead(now, *at, state, judges)).map(|(at, _)| at).collect();
+        let dead: Vec<u16> = self
+            .table
+            .origins
+            .iter()
+            .filter(|(at, state)| self.is_dead(now, *at, state, judges))
+            .map(|(at, _)| at)
+            .collect();
         let mut nodes = BTreeSet::new();
         for origin in dead {
             let taken = self.adopt_from(now, origin, room, &mut nodes);

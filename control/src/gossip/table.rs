@@ -7,8 +7,8 @@ use crate::{
     metrics::{Metrics, gossip::GossipMetrics},
     sessions::{Known, OnNode, Opened, SessionView},
 };
-use futures_util::{FutureExt as _, future::BoxFuture};
 use ::gossip::{Core, Filter, Key, Keys, Now, Origin, Run, Size};
+use futures_util::{FutureExt as _, future::BoxFuture};
 use kit::{
     clock,
     kv::{Kv, KvError},

@@ -2,8 +2,8 @@
 
 use super::{table::GossipSessions, told};
 use crate::{app::State, secrets::Secrets};
-use bytes::Bytes;
 use ::gossip::{Event, Keys, Output};
+use bytes::Bytes;
 use kit::kv::{Cmd, News};
 use proto::{
     SessionId,
@@ -13,7 +13,13 @@ use proto::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::{broadcast::{Receiver, error::{RecvError, TryRecvError}}, mpsc},
+    sync::{
+        broadcast::{
+            Receiver,
+            error::{RecvError, TryRecvError},
+        },
+        mpsc,
+    },
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -250,11 +256,15 @@ impl Task {
     fn event(&self, event: &Event) {
         self.table().metrics.event(event);
         match event {
-            Event::Adopted { from, entries } => tracing::info!(%from, entries, "sessions of a dead control node were adopted"),
+            Event::Adopted { from, entries } => {
+                tracing::info!(%from, entries, "sessions of a dead control node were adopted")
+            }
             Event::Dropped { entries } => {
                 tracing::warn!(entries, "cut off for long: what others told was dropped, a snapshot is asked for");
             }
-            Event::Diverged { peer } => tracing::error!(%peer, "a control node has heard the same and has another table"),
+            Event::Diverged { peer } => {
+                tracing::error!(%peer, "a control node has heard the same and has another table")
+            }
             Event::Ready => tracing::info!(sessions = self.table().size().open, "the session table is ready"),
             Event::Applied { .. } | Event::Asked { .. } | Event::Answered { .. } | Event::Unanswered => {}
         }

@@ -78,12 +78,7 @@ async fn one(state: &State, info: &NodeInfo) -> Result<(), JobError> {
 }
 
 /// Ends sessions whose client the node does not know, or whose run is over; confirms those that only this process knows since a long cut.
-async fn compare(
-    state: &State,
-    info: &NodeInfo,
-    sessions: &[OnNode],
-    present: &HashSet<&str>,
-) -> Result<(), JobError> {
+async fn compare(state: &State, info: &NodeInfo, sessions: &[OnNode], present: &HashSet<&str>) -> Result<(), JobError> {
     let now_ms = clock::unix_ms();
     if sessions.iter().any(|entry| entry.service != info.service) {
         state.sessions.lose(&info.id, Some(&info.service));

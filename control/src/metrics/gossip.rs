@@ -1,7 +1,9 @@
 //! What is counted of the gossip of control nodes.
 
 use ::gossip::{Error, Event, Size};
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector};
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
+};
 use std::time::Duration;
 
 /// Upper bounds of the lag, in seconds.
@@ -49,7 +51,11 @@ impl GossipMetrics {
         Self {
             messages: counters("messages_total", "Messages of control nodes.", &["way"]),
             bytes: counters("bytes_total", "Bytes of messages of control nodes.", &["way"]),
-            changes: counters("changes_total", "Changes of the table, by what and where they were met.", &["what", "by"]),
+            changes: counters(
+                "changes_total",
+                "Changes of the table, by what and where they were met.",
+                &["what", "by"],
+            ),
             lag: register(registry, Histogram::with_opts(lag.buckets(SECONDS.to_vec()))),
             gaps: counters(
                 "gaps_total",

@@ -104,7 +104,11 @@ async fn without_redis_each_goes_on_and_afterwards_the_tables_are_equal() {
     assert_eq!(scene.play("rtmp", "v3", "").await, 0);
     let stop = scene.node.body("on_stop", "rtmp", "v1", scene.stream.as_str(), "");
     assert_eq!(scene.node.hook(&b, &stop).await, 0);
-    assert_eq!((viewers(a, &scene).await.len(), viewers(&b, &scene).await.len()), (3, 1), "each knows what it was told");
+    assert_eq!(
+        (viewers(a, &scene).await.len(), viewers(&b, &scene).await.len()),
+        (3, 1),
+        "each knows what it was told"
+    );
     scene.test.redis.revive();
     let a = scene.control();
     equal(a, &b).await;
