@@ -9,6 +9,7 @@ pub mod core;
 mod courier;
 mod forward;
 pub mod journal;
+mod vouched;
 
 pub(crate) use courier::Courier;
 pub(crate) use forward::Answer;
@@ -36,12 +37,12 @@ use proto::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
-    collections::HashSet,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use vouched::Vouched;
 
 /// Hooks and heartbeats under way at once at most.
 const IN_FLIGHT_MAX: usize = 1024;
@@ -49,8 +50,6 @@ const IN_FLIGHT_MAX: usize = 1024;
 const HOOK_LIMIT: RateLimit = RateLimit::On { per_second: 2_000, burst: 10_000 };
 /// Heartbeats and registrations from one address: SRS sends one in a few seconds, and several nodes may share an address.
 const BEAT_LIMIT: RateLimit = RateLimit::On { per_second: 50, burst: 200 };
-/// Secrets that a control-api took, remembered by their hash at most; all are forgotten when there are more.
-const VOUCHED_MAX: usize = 4_096;
 /// News waiting to be published at most; more are only told to this edge's own replica.
 const NEWS_MAX: usize = 1_024;
 /// How long a hook that asks waits for the journal to be handed in before it is forwarded.
@@ -99,7 +98,7 @@ impl Shown<'_> {
 struct State {
     journal: Journal,
     bound: Bound,
-    vouched: HashSet<[u8; 32]>,
+    vouched: Vouched,
 }
 
 #[derive(Debug)]
@@ -253,7 +252,7 @@ impl Hooks {
             return Err(ApiError::Away { what: "control-api" });
         };
         if let Some(shown) = shown {
-            self.vouch(shown.digest(), &answer);
+            self.state(|state| state.vouched.heed(shown.digest(), answer.status));
         }
         self.count(kind, Outcome::Forwarded);
         Ok(answer)
@@ -270,7 +269,7 @@ impl Hooks {
             keyring: secrets.as_ref().map(|secrets| &secrets.keyring),
             placement: placement.as_ref(),
             bound: &state.bound,
-            vouched: state.vouched.contains(digest) || from.as_ref().is_some_and(|from| state.journal.has(from)),
+            vouched: state.vouched.has(digest) || from.as_ref().is_some_and(|from| state.journal.has(from)),
             now_ms: kit::clock::unix_ms(),
         };
         core::decide(hook, &facts, |session| self.0.replica.closed(session))
@@ -379,7 +378,7 @@ impl Hooks {
 
     /// What a control-api's answer says for later, when none answers.
     fn learn(&self, hook: Option<&Hook>, digest: [u8; 32], answer: &Answer) {
-        self.vouch(digest, answer);
+        self.state(|state| state.vouched.heed(digest, answer.status));
         let Some((hook, from)) = hook.and_then(|hook| Some((hook, core::client(hook)?))) else { return };
         if core::ends(hook.action) && answer.is_yes() {
             self.state(|state| state.bound.release(&from));
@@ -391,21 +390,5 @@ impl Hooks {
             let held = bound::Held { stream, session, role, protocol, epoch, since_ms: kit::clock::unix_ms() };
             self.state(|state| state.bound.bind(from, held));
         }
-    }
-
-    fn vouch(&self, digest: [u8; 32], answer: &Answer) {
-        self.state(|state| match answer.status {
-            200 if state.vouched.contains(&digest) => {}
-            200 => {
-                if state.vouched.len() >= VOUCHED_MAX {
-                    state.vouched.clear();
-                }
-                state.vouched.insert(digest);
-            }
-            401 | 403 | 404 => {
-                state.vouched.remove(&digest);
-            }
-            _ => {}
-        });
     }
 }

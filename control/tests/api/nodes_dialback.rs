@@ -161,7 +161,7 @@ fn srs() -> Option<std::path::PathBuf> {
 #[actix_web::test]
 async fn a_real_srs_sends_heartbeats_is_dialled_back_and_joins() {
     let Some(srs) = srs() else {
-        println!("skipped: no srs on the PATH");
+        kit::testing::skipped("a_real_srs_sends_heartbeats_is_dialled_back_and_joins", "no srs binary");
         return;
     };
     let test = Test::start().await;
