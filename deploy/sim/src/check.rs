@@ -151,8 +151,8 @@ fn lost(w: &mut World, owner: &Owner) {
         return;
     }
     let Some(n) = w.node_index(&owner.node) else { return };
-    if w.recently_missing(n) < 2 {
-        w.fail(format!("{} lost {} though at most one process cannot reach it", owner.node, owner.client));
+    if w.recently_missing(n) < 2 && w.has_witness(n) {
+        w.fail(format!("{} lost {} though at most one process cannot reach it and another says so", owner.node, owner.client));
     }
 }
 

@@ -58,8 +58,9 @@ pub(crate) fn start(sim: &Sim, e: usize) {
     let task = sim.clone();
     sim.spawn(Proc::E(e), async move {
         let mut count = 0;
+        let raw = task.w().broken == crate::Broken::RawNews;
         loop {
-            let whole = task.w().edges[e].missed || count % WHOLE_EVERY == 0;
+            let whole = task.w().edges[e].missed || (count % WHOLE_EVERY == 0 && !(raw && count > 0));
             count = if refresh(&task, e, whole).await { count + 1 } else { 0 };
             let until = task.now() + REFRESH_MS;
             while task.now() < until && !(task.w().edges[e].missed && count > 0) {
@@ -82,11 +83,12 @@ async fn refresh(sim: &Sim, e: usize, whole: bool) -> bool {
         learn(sim, e, members);
     }
     let mut w = sim.w();
+    let raw = w.broken == crate::Broken::RawNews;
     let edge = &mut w.edges[e];
     if let Some(placements) = placements {
         edge.placements.replace(placements.into_iter());
         (edge.missed, edge.heard) = (false, told);
-    } else if told > edge.heard {
+    } else if told > edge.heard && !raw {
         // Something was told that did not arrive; what is still under way shows up as a gap the next time.
         edge.missed = true;
     }

@@ -8,7 +8,17 @@
 
 #[path = "../../../control/src/health/controls.rs"]
 pub mod controls;
-pub mod domain;
+/// The pure modules of control-api, compiled from their own files (`domain` is a link to their folder): the very rules that run, without stores and
+/// sockets around them.
+pub mod domain {
+    pub mod claims;
+    pub mod health;
+    pub mod members;
+    pub mod nodes;
+    pub mod placing;
+}
+#[path = "../../../edge/src/replica/homes.rs"]
+pub mod homes;
 #[path = "../../../edge/src/replica/placements.rs"]
 pub mod placements;
 
@@ -35,8 +45,8 @@ pub enum Broken {
     /// None.
     #[default]
     Nothing,
-    /// Whoever takes over puts out whoever is there, whatever the epoch.
-    NoFence,
+    /// A stream that nobody publishes begins with its first epoch again.
+    EpochForgotten,
     /// A claim does not look at the bound.
     NoBound,
     /// The end of any connection frees the stream it names.
@@ -47,14 +57,14 @@ pub enum Broken {
     AdoptWhileDown,
     /// An end that comes before its beginning is forgotten, and nobody compares the table with the nodes.
     ForgetEarlyClose,
-    /// An edge does not look at the numbers of news.
+    /// An edge does not look at the numbers of news, and reads the placements once.
     RawNews,
 }
 
 impl Broken {
     /// Every one that must be caught.
     pub const ALL: [Self; 7] = [
-        Self::NoFence,
+        Self::EpochForgotten,
         Self::NoBound,
         Self::AnybodyEnds,
         Self::OneWitness,

@@ -74,8 +74,8 @@ pub(crate) struct Pg {
     pub(crate) grants: Vec<Grant>,
     /// What lost nodes held live, since somebody looked.
     pub(crate) lost: Vec<Owner>,
-    /// Broken on purpose: whoever asks to take over puts out whoever is there by then.
-    pub(crate) no_fence: bool,
+    /// Broken on purpose: a stream that is free has no epoch.
+    pub(crate) forgets_epochs: bool,
     /// Broken on purpose: the bound is not looked at.
     pub(crate) no_bound: bool,
     /// Broken on purpose: any connection's end frees the stream.
@@ -111,7 +111,7 @@ impl Pg {
         let ask = Ask { session: by.session, credential: by.credential.clone(), takeover: false };
         let held = before.as_ref().is_some_and(|claim| matches!(claim.state, State::Live { .. }));
         let fenced = before.as_ref().zip(fence).is_some_and(|(claim, (epoch, live))| {
-            (claim.epoch == epoch || self.no_fence) && matches!(claim.state, State::Live { .. }) == live
+            claim.epoch == epoch && matches!(claim.state, State::Live { .. }) == live
         });
         let granted = match rules::ask(before.as_ref(), now, &ask, Holder::Unseen) {
             Verdict::Granted { epoch } if !held => Some(epoch),
@@ -188,13 +188,16 @@ impl Pg {
 
     /// Frees the stream of a connection that ended.
     pub(crate) fn end(&mut self, from: &Owner, stream: &StreamId) -> Option<Ended> {
-        let broken = self.anybody_ends;
+        let (broken, forgets) = (self.anybody_ends, self.forgets_epochs);
         let claim = self.claims.get_mut(stream)?;
         if !rules::ends(claim, from) && !broken {
             return None;
         }
         let over = ended(stream, claim)?;
         claim.state = State::Free { last: Some((over.session, over.owner.clone())) };
+        if forgets {
+            claim.epoch = 0;
+        }
         Some(over)
     }
 

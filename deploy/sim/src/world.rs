@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const TRACE_MAX: usize = 400;
 /// How long a witness's word may count, and the time a verdict takes to be carried out.
 const MISSING_COUNTS_MS: u64 = 10_000;
+/// A witness is one that was in touch for so long: what a node is given before it is called silent, and some seconds.
+const WITNESS_COUNTS_MS: u64 = 20_000;
 /// Unix milliseconds at the beginning of every seed.
 pub(crate) const EPOCH_MS: u64 = 1_767_225_600_000;
 
@@ -76,7 +78,7 @@ impl World {
             weights: BTreeMap::new(),
             draining: BTreeSet::new(),
             pg: Pg {
-                no_fence: broken == Broken::NoFence,
+                forgets_epochs: broken == Broken::EpochForgotten,
                 no_bound: broken == Broken::NoBound,
                 anybody_ends: broken == Broken::AnybodyEnds,
                 ..Pg::default()
@@ -200,6 +202,9 @@ impl World {
                     self.missing_ms.insert((*b, *a), now);
                     self.cut_ms.insert(*b, now);
                 }
+                (Proc::Out | Proc::C(_), Proc::Redis) => {
+                    self.missing_ms.insert((Proc::Redis, *a), now);
+                }
                 (Proc::Out | Proc::C(_) | Proc::E(_) | Proc::N(_) | Proc::Pg | Proc::Redis, _) => {}
             }
         }
@@ -209,6 +214,19 @@ impl World {
     pub(crate) fn recently_missing(&self, n: usize) -> usize {
         let of_node = self.missing_ms.iter().filter(|((node, _), _)| *node == Proc::N(n));
         of_node.filter(|(_, at)| self.now.saturating_sub(**at) <= MISSING_COUNTS_MS).count()
+    }
+
+    /// Whether a control-api could have spoken for a node all the while: up, in touch with it and with Redis.
+    pub(crate) fn has_witness(&self, n: usize) -> bool {
+        let lately = |key: (Proc, Proc)| {
+            self.missing_ms.get(&key).is_some_and(|at| self.now.saturating_sub(*at) <= WITNESS_COUNTS_MS)
+        };
+        (0..self.controls.len()).any(|c| {
+            let me = Proc::C(c);
+            let long = self.now.saturating_sub(self.controls[c].began) > WITNESS_COUNTS_MS;
+            let apart = lately((Proc::N(n), me)) || lately((Proc::Redis, me)) || lately((Proc::Redis, Proc::Out));
+            self.life(me).is_some() && long && !apart
+        })
     }
 
     /// An edge as the load balancer picks one.
