@@ -152,7 +152,10 @@ fn lost(w: &mut World, owner: &Owner) {
     }
     let Some(n) = w.node_index(&owner.node) else { return };
     if w.recently_missing(n) < 2 && w.has_witness(n) {
-        w.fail(format!("{} lost {} though at most one process cannot reach it and another says so", owner.node, owner.client));
+        w.fail(format!(
+            "{} lost {} though at most one process cannot reach it and another says so",
+            owner.node, owner.client
+        ));
     }
 }
 

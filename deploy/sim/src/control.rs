@@ -4,6 +4,7 @@ pub(crate) mod claiming;
 pub(crate) mod health;
 pub(crate) mod hooks;
 mod jobs;
+mod members;
 pub(crate) mod routes;
 pub(crate) mod table;
 

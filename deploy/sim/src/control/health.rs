@@ -1,10 +1,9 @@
 //! The shell around `crate::domain::health`: who probes, what was met, what follows.
 
-use super::{hooks, table, unix_ms};
+use super::{hooks, members, table, unix_ms};
 use crate::domain::{
     claims::Owner,
     health::{Cause, Health, Input, Output, Witness},
-    members::compose,
 };
 use crate::{
     Broken,
@@ -16,7 +15,7 @@ use gossip::Run;
 use proto::{
     EdgeId, NodeId, ServiceId,
     event::Event,
-    node::{Member, Met, NodeAddresses, NodeLimits, NodeState},
+    node::{Met, NodeState},
     session::{EndReason, Role},
 };
 
@@ -49,6 +48,13 @@ pub(crate) struct Entry {
     ended_ms: u64,
     hooked_ms: u64,
     shared_ms: u64,
+}
+
+impl Entry {
+    /// This process judges it.
+    pub(super) const fn is_judged(&self) -> bool {
+        self.ours
+    }
 }
 
 pub(crate) fn start(sim: &Sim, c: usize) {
@@ -129,7 +135,7 @@ fn turn(sim: &Sim, c: usize) {
     if write {
         let task = sim.clone();
         sim.spawn(Proc::C(c), async move {
-            sync(&task, c).await;
+            members::sync(&task, c).await;
             task.w().controls[c].writing = false;
         });
     }
@@ -344,76 +350,6 @@ async fn strangers(sim: &Sim, c: usize, id: &NodeId) -> Option<Vec<Owner>> {
     };
     let all = listed.await.ok()?;
     Some(all.into_iter().filter(|(owner, role, stream)| !fits(owner, *role, stream)).map(|(owner, ..)| owner).collect())
-}
-
-/// Writes what this process judges where Redis says otherwise.
-async fn sync(sim: &Sim, c: usize) {
-    for _ in 0..8 {
-        let read = sim.redis(Proc::C(c), |redis, _| redis.members.clone()).await;
-        let redis = read.is_ok();
-        let last = read.map_or_else(|_| sim.w().controls[c].membership.clone(), Option::unwrap_or_default);
-        let next = {
-            let w = sim.w();
-            let control = &w.controls[c];
-            let now_ms = unix_ms(&w, c);
-            let ours: Vec<Member> =
-                control.nodes.iter().filter(|(_, entry)| entry.ours).map(|(id, entry)| member(&w, id, entry)).collect();
-            let mine: Vec<NodeId> = ours.iter().map(|member| member.id.clone()).collect();
-            compose(&last, ours, |id| mine.contains(id), control.membership.version, now_ms)
-        };
-        let Some(next) = next else {
-            learn(sim, c, &last);
-            return;
-        };
-        if !redis {
-            sim.w().controls[c].learn(&next);
-            return;
-        }
-        let (expected, wanted) = (last.version, next.clone());
-        let wrote = sim.redis(Proc::C(c), |redis, _| {
-            let same = redis.members.as_ref().map_or(0, |members| members.version) == expected;
-            if same {
-                redis.members = Some(wanted);
-            }
-            same
-        });
-        match wrote.await {
-            Ok(true) => {
-                let version = next.version;
-                sim.w().controls[c].learn(&next);
-                sim.tell(Proc::C(c), Event::MembersChanged { version }).await;
-                return;
-            }
-            Ok(false) => {}
-            Err(_) => {
-                sim.w().controls[c].learn(&next);
-                return;
-            }
-        }
-    }
-    sim.w().controls[c].dirty = true;
-}
-
-fn member(w: &crate::world::World, id: &NodeId, entry: &Entry) -> Member {
-    Member {
-        id: id.clone(),
-        service: entry.health.service().cloned(),
-        state: entry.health.state(),
-        draining: w.draining.contains(id),
-        weight: w.weights.get(id).copied().unwrap_or(1),
-        zone: None,
-        at: NodeAddresses::default(),
-        public: Vec::new(),
-        limits: NodeLimits::default(),
-    }
-}
-
-/// Takes in the membership that Redis holds.
-pub(crate) fn learn(sim: &Sim, c: usize, membership: &proto::node::Membership) {
-    for member in &membership.members {
-        feed(sim, c, &member.id, Input::Told(member.state, member.service.clone()));
-    }
-    sim.w().controls[c].learn(membership);
 }
 
 /// Whether this process probes a node.

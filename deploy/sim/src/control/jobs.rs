@@ -1,6 +1,6 @@
 //! What a control-api does every so often.
 
-use super::{Held, claiming, health, hooks, table, unix_ms};
+use super::{Held, claiming, health, hooks, members, table, unix_ms};
 use crate::domain::{claims::Owner, health::Input};
 use crate::{exec::Sim, net::Proc, srs};
 use proto::{
@@ -66,7 +66,7 @@ async fn fleet(sim: Sim, c: usize) {
         }
         (redis.controls.clone(), redis.nodes.clone(), redis.hooked.clone(), redis.members.clone())
     });
-    let Ok((controls, nodes, hooked, members)) = read.await else {
+    let Ok((controls, nodes, hooked, membership)) = read.await else {
         sim.w().controls[c].settled_since = None;
         return;
     };
@@ -106,8 +106,8 @@ async fn fleet(sim: Sim, c: usize) {
             health::feed(&sim, c, &node, Input::Hook(service));
         }
     }
-    if let Some(members) = members {
-        health::learn(&sim, c, &members);
+    if let Some(membership) = membership {
+        members::learn(&sim, c, &membership);
     }
     sim.w().controls[c].dirty = true;
 }
