@@ -8,7 +8,7 @@ use crate::{
     gossip::{GossipSessions, task},
     health::{Fitness, controls::Controls},
     http::{cors, observe},
-    jobs::{self, enrolments, news::News},
+    jobs::{self, enrolments, news::News, unclaimed::Unclaimed},
     journal::Journal,
     kicker::Kicker,
     limits::Limits,
@@ -79,6 +79,8 @@ pub struct State {
     pub media: MediaMetrics,
     /// The media nodes as heard.
     pub nodes: Nodes,
+    /// Publishers seen without a claim.
+    pub unclaimed: Unclaimed,
     /// The media nodes as the whole cluster reads them.
     pub fleet: Fleet,
     /// The ring of the last membership.
@@ -228,6 +230,7 @@ async fn state(config: Config, address: SocketAddr) -> anyhow::Result<State> {
     let gossip = Arc::new(GossipSessions::new(&id, kv.clone(), &metrics));
     Ok(State {
         nodes: Nodes::new(enrolments::bootstrap(&config)),
+        unclaimed: Unclaimed::default(),
         fleet: Fleet::default(),
         placing: Placing::default(),
         health: Fitness::new(Controls::new(id.clone()), NodeMetrics::new(metrics.registry())),

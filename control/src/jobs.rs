@@ -9,6 +9,7 @@ pub mod nodes;
 pub mod rebuild;
 pub mod reconcile;
 pub mod samples;
+pub mod unclaimed;
 
 use crate::{
     app::State,

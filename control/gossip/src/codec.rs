@@ -150,6 +150,7 @@ pub(crate) fn beacon(keys: &Keys, from: &Origin, sent_ms: u64, beacon: &Beacon) 
         wire::number(&mut body, have.upto);
         wire::number(&mut body, have.top.saturating_sub(have.upto));
         wire::number(&mut body, have.held.saturating_sub(have.upto));
+        wire::number(&mut body, have.mark.into());
     }
     sealed(keys, from, None, sent_ms, BEACON, &body)
 }
@@ -285,7 +286,8 @@ fn read_have(reader: &mut Reader<'_>) -> Result<Have, Error> {
     let upto = seq(reader.number()?)?;
     let top = seq(upto.checked_add(reader.number()?).ok_or(Error::Future)?)?;
     let held = seq(upto.checked_add(reader.number()?).ok_or(Error::Future)?)?;
-    Ok(Have { upto, top, held })
+    let mark = u32::try_from(reader.number()?).map_err(|_| Error::Future)?;
+    Ok(Have { upto, top, held, mark })
 }
 
 /// A number that somebody can have reached.

@@ -147,7 +147,8 @@ proptest! {
 
 #[test]
 fn vectors_and_wishes_round_trip() {
-    let vector = vec![(origin("c-a"), Have { upto: 1, top: 9, held: 3 }), (origin("c-b"), Have::all(SEQ_MAX))];
+    let vector =
+        vec![(origin("c-a"), Have { upto: 1, top: 9, held: 3, mark: 77 }), (origin("c-b"), Have::all(SEQ_MAX))];
     let told = Beacon { asks: true, leaves: true, digest: 5, open: 1_000_000, vector };
     let message = open(&keys("k"), &beacon(&keys("k"), &origin("c-a"), SENT_MS, &told)).unwrap();
     assert_eq!((message.body, message.to), (Body::Beacon(told), None));

@@ -3,6 +3,7 @@
 use crate::limits::{ORIGINS_MAX, RANGES_MAX};
 use proto::ControlId;
 use std::collections::BTreeMap;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// One life of a control node: it numbers its changes from 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,16 +26,20 @@ pub(crate) struct Have {
     pub(crate) top: u64,
     /// How many in all.
     pub(crate) held: u64,
+    /// Which ones beyond the first hole, as a hash; 0 without a hole. Two nodes may hold as many, and not the same.
+    pub(crate) mark: u32,
 }
 
 impl Have {
     pub(crate) const fn all(upto: u64) -> Self {
-        Self { upto, top: upto, held: upto }
+        Self { upto, top: upto, held: upto, mark: 0 }
     }
 
     /// Whether there is something here that is not there.
     pub(crate) const fn exceeds(self, other: Self) -> bool {
-        self.upto > other.upto || self.top > other.top || self.held > other.held
+        let more = self.upto > other.upto || self.top > other.top || self.held > other.held;
+        // As many and not the same: each has what the other lacks.
+        more || (self.upto == other.upto && self.held == other.held && self.mark != other.mark)
     }
 }
 
@@ -66,7 +71,18 @@ impl Ranges {
     pub(crate) fn have(&self) -> Have {
         let later = self.later.iter().map(|(from, to)| to.saturating_sub(*from).saturating_add(1));
         let held = later.fold(self.upto, u64::saturating_add);
-        Have { upto: self.upto, top: self.later.last().map_or(self.upto, |(_, to)| *to), held }
+        let top = self.later.last().map_or(self.upto, |(_, to)| *to);
+        Have { upto: self.upto, top, held, mark: self.mark() }
+    }
+
+    fn mark(&self) -> u32 {
+        if self.later.is_empty() {
+            return 0;
+        }
+        let bytes = self.later.iter().flat_map(|(from, to)| [from.to_be_bytes(), to.to_be_bytes()]).flatten();
+        let hash = xxh3_64(&bytes.collect::<Vec<u8>>());
+        // Never the mark of no hole.
+        u32::try_from(hash & u64::from(u32::MAX)).unwrap_or(1).max(1)
     }
 
     /// What arrived of a range, as (after, upto).
@@ -233,6 +249,19 @@ mod tests {
         assert_eq!((seen.upto(), seen.hole()), (7, (7, 8)));
         seen.add(0, 8);
         assert_eq!((seen.upto(), seen.has_hole(), seen.hole()), (9, false, (9, u64::MAX)));
+    }
+
+    #[test]
+    fn as_many_and_not_the_same_is_seen() {
+        let with = |adds: &[(u64, u64)]| {
+            let mut seen = Ranges::default();
+            adds.iter().for_each(|(after, upto)| seen.add(*after, *upto));
+            seen.have()
+        };
+        let (one, other) = (with(&[(0, 3), (4, 5), (8, 9)]), with(&[(0, 3), (6, 7), (8, 9)]));
+        assert_eq!((one.upto, one.top, one.held), (other.upto, other.top, other.held));
+        assert!(one.exceeds(other) && other.exceeds(one));
+        assert!(!one.exceeds(one) && !with(&[(0, 9)]).exceeds(Have::all(9)));
     }
 
     proptest! {

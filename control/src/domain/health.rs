@@ -133,6 +133,7 @@ impl Health {
             Input::Checked(good) => self.checked = good,
             Input::Stale(left) => self.stale = left,
             Input::Told(state, service) => self.told(state, service),
+            Input::Deaf => self.missing_since = self.missing_since.map(|_| now_ms),
             Input::Tick => {}
         }
         if settles && self.judges {

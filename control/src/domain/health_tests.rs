@@ -135,6 +135,18 @@ fn cut_off_from_its_prober_only_a_node_is_a_suspect_for_ever() {
 }
 
 #[test]
+fn a_control_node_that_hears_nobody_judges_nobody() {
+    let mut case = Case::up();
+    for _ in 0..60 {
+        case.after(1_000).probe(Met::Silent).tell(Input::Deaf).is(NodeState::Suspect);
+    }
+    for _ in 0..14 {
+        case.after(1_000).probe(Met::Silent).is(NodeState::Suspect);
+    }
+    case.after(2_000).probe(Met::Silent).is(NodeState::Down).because(Cause::Silence);
+}
+
+#[test]
 fn without_any_other_witness_fifteen_seconds_of_silence_are_enough() {
     let mut case = Case::up();
     for _ in 0..15 {

@@ -65,6 +65,9 @@ fn turn(state: &Arc<State>, began_ms: u64) {
             state.health.stir();
         }
         feed(state, node, Input::Checked(state.nodes.is_checked(node)), now_ms);
+        if !informed {
+            feed(state, node, Input::Deaf, now_ms);
+        }
         let stretch = if informed { 1 } else { state.health.controls.known() };
         if ours && let Some(api) = state.nodes.api(node) {
             probe_if_due(state, node, api, now_ms, stretch);

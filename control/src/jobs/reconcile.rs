@@ -3,11 +3,12 @@
 //! The tables are read before the node is asked, and what is younger than [`GRACE_MS`] is let be, so that a client that comes while we look is not
 //! taken for one that is gone.
 
-use super::{JobError, adopt, lease};
+use super::{JobError, adopt, lease, unclaimed};
 use crate::{
     app::State,
     claiming::{read_watch, write_watch},
     domain::claims::{Owner, judge},
+    hooks::heartbeat,
     sessions::{Known, OnNode, live},
     srs::SrsError,
     store::pg::claims::{self, Held, Which},
@@ -57,7 +58,13 @@ async fn one(state: &State, info: &NodeInfo) -> Result<(), JobError> {
     let live = claims::live(&state.pg, Some(&info.id)).await?;
     match state.srs.clients(&api, &info.service).await {
         Ok(clients) => {
+            // The node itself has just said that this is its run: whatever another one held is over. A restart that came while Postgres was
+            // away could not be written down then.
+            if live.iter().any(|held| held.from.service != info.service) {
+                heartbeat::restarted(state, &info.id, &info.service).await?;
+            }
             let present: HashSet<&str> = clients.iter().map(|client| client.id.as_str()).collect();
+            unclaimed::put_out(state, info, &clients).await?;
             publishers(state, info, &live, &present).await?;
             compare(state, info, &sessions, &present).await?;
             if state.gossip.ready() {

@@ -31,6 +31,8 @@ pub enum Input {
     Stale(bool),
     /// What its prober, another control node, judged.
     Told(NodeState, Option<ServiceId>),
+    /// The control node itself hears nobody: what it misses proves nothing, and its silence begins anew when it hears again.
+    Deaf,
     /// Time went by.
     Tick,
 }
