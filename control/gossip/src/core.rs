@@ -73,6 +73,8 @@ pub enum Why {
     Adopted,
     /// This node was cut off for long: others may have forgotten what ended meanwhile.
     CutOff,
+    /// A peer that has heard the same has another table. Both compare theirs, and make the changes that are missing anew.
+    Diverged,
 }
 
 /// What happened to the gossip itself.
@@ -111,7 +113,7 @@ pub enum Event {
         /// Entries dropped.
         entries: usize,
     },
-    /// A peer that has heard the same has another table: a fault of ours.
+    /// A peer that has heard the same has another table: a change died with all that knew it, after it had kept another one from being passed on.
     Diverged {
         /// Which one.
         peer: ControlId,

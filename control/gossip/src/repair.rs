@@ -5,7 +5,7 @@
 
 use crate::{
     codec::{self, Beacon, Body, Message, PartsWriter, Section, Want},
-    core::{Channel, Core, Event, Now, Output},
+    core::{Channel, Core, Event, Now, Output, Why},
     error::Error,
     limits::{
         ANSWER_MESSAGES_MAX, ANSWER_WAIT_MS, AVOID_MS, BEACON_MS, GAP_WAIT_MS, ORIGINS_MAX, WANTS_A_SECOND_MAX,
@@ -114,8 +114,12 @@ impl Core {
         peer.beacon_ms = Some(now.mono_ms);
         peer.vector = vector;
         peer.different = if differs { peer.different.saturating_add(1) } else { 0 };
-        if peer.different == DIFFERENT_MAX {
+        if peer.different >= DIFFERENT_MAX {
+            peer.different = 0;
             self.out.push(Output::Event(Event::Diverged { peer: from.control.clone() }));
+            // Only the media nodes can tell which of the two is right.
+            let nodes = self.table.nodes_with_open();
+            self.out.push(Output::Reconcile { nodes: nodes.into_iter().collect(), why: Why::Diverged });
         }
     }
 

@@ -10,10 +10,10 @@ use crate::{
 };
 use hashbrown::HashTable;
 use proto::{
-    ClientId, SessionId,
+    ClientId, NodeId, SessionId,
     session::{EndReason, Known, Role},
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Marks a number in [`crate::origin::OriginState::index`] that is a run's and not a slot's.
@@ -332,6 +332,12 @@ impl Table {
 
     pub(crate) fn tombstones(&self) -> usize {
         self.tombstones.len()
+    }
+
+    /// Media nodes with open sessions.
+    pub(crate) fn nodes_with_open(&self) -> BTreeSet<NodeId> {
+        let runs = self.shared.runs.iter().filter(|(_, _, state)| state.heads.open > 0);
+        runs.filter_map(|(_, run, _)| run.node().cloned()).collect()
     }
 
     /// The open slots of a run.

@@ -88,7 +88,6 @@ impl World {
     }
 
     fn drain(&mut self, at: usize) {
-        let now = self.now();
         let Some(core) = self.nodes[at].as_mut() else { return };
         for output in core.outputs() {
             match output {
@@ -106,10 +105,7 @@ impl World {
                 Output::Opened { session, .. } => assert!(!self.dead.contains(&session), "{session} came back at {at}"),
                 Output::Closed { .. } => {}
                 Output::Reconcile { .. } => self.reconcile(at),
-                Output::Event(event) => {
-                    assert!(!matches!(event, Event::Diverged { .. }), "{event:?} at {at}, {now:?}");
-                    self.events.push(event);
-                }
+                Output::Event(event) => self.events.push(event),
             }
         }
     }
@@ -324,7 +320,7 @@ fn chaos(seed: u64) {
 fn tables_become_equal_to_the_truth() {
     let (from, count) = match std::env::var("GOSSIP_SEED").ok().and_then(|text| text.parse().ok()) {
         Some(seed) => (seed, 1),
-        None => (1, 40),
+        None => (1, 150),
     };
     for seed in from..from + count {
         let run = std::panic::catch_unwind(|| chaos(seed));

@@ -21,7 +21,10 @@ use proto::{
     session::EndReason,
 };
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 use tokio::sync::Notify;
@@ -35,6 +38,7 @@ pub struct GossipSessions {
     pub(super) wake: Notify,
     pub(super) metrics: GossipMetrics,
     skipped: Metrics,
+    compare: AtomicBool,
 }
 
 impl GossipSessions {
@@ -54,6 +58,7 @@ impl GossipSessions {
             wake: Notify::new(),
             metrics: GossipMetrics::new(metrics.registry()),
             skipped: metrics.clone(),
+            compare: AtomicBool::new(false),
         }
     }
 
@@ -86,6 +91,16 @@ impl GossipSessions {
     #[must_use]
     pub fn ready(&self) -> bool {
         self.core().ready()
+    }
+
+    /// The next comparison with the media nodes is this node's too, whoever else makes one.
+    pub(super) fn compare_all(&self) {
+        self.compare.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was asked for since the last call.
+    pub fn take_compare_all(&self) -> bool {
+        self.compare.swap(false, Ordering::Relaxed)
     }
 
     /// How large it is.

@@ -234,6 +234,7 @@ impl Task {
                 }
                 Output::Reconcile { nodes, why } => {
                     tracing::info!(?why, nodes = nodes.len(), "sessions are to be compared with their media nodes");
+                    self.table().compare_all();
                 }
                 Output::Event(event) => self.event(&event),
             }
@@ -263,7 +264,7 @@ impl Task {
                 tracing::warn!(entries, "cut off for long: what others told was dropped, a snapshot is asked for");
             }
             Event::Diverged { peer } => {
-                tracing::error!(%peer, "a control node has heard the same and has another table")
+                tracing::warn!(%peer, "a control node has heard the same and has another table; both are compared with the media nodes");
             }
             Event::Ready => tracing::info!(sessions = self.table().size().open, "the session table is ready"),
             Event::Applied { .. } | Event::Asked { .. } | Event::Answered { .. } | Event::Unanswered => {}

@@ -41,16 +41,17 @@ const WATCH_TTL: Duration = Duration::from_secs(60);
 pub async fn run_once(state: &Arc<State>) -> Result<(), JobError> {
     let heard = state.nodes.all().into_iter().filter_map(|(_, info)| info);
     let nodes: Vec<NodeInfo> = heard.collect();
-    for done in futures_util::future::join_all(nodes.iter().map(|info| one(state, info))).await {
+    let all = state.gossip.take_compare_all();
+    for done in futures_util::future::join_all(nodes.iter().map(|info| one(state, info, all))).await {
         done?;
     }
     Ok(())
 }
 
-async fn one(state: &State, info: &NodeInfo) -> Result<(), JobError> {
+async fn one(state: &State, info: &NodeInfo, all: bool) -> Result<(), JobError> {
     let sessions = state.sessions.of_node(info.id.clone()).await?;
     // What nobody else vouches for, only this process can compare.
-    let unsure = sessions.iter().any(|entry| !entry.sure);
+    let unsure = all || sessions.iter().any(|entry| !entry.sure);
     if !lease(state, &format!("reconcile:{}", info.id), LEASE).await && !unsure {
         return Ok(());
     }
