@@ -131,9 +131,13 @@ impl Fitness {
         let before = entry.alive_ms;
         let alive = match &input {
             Input::Beat(_) | Input::Word(_, _, Met::Answered) => true,
-            Input::Hook(_) | Input::Word(..) | Input::Checked(_) | Input::Stale(_) | Input::Told(..) | Input::Tick => {
-                false
-            }
+            Input::Hook(_)
+            | Input::Word(..)
+            | Input::Checked(_)
+            | Input::Stale(_)
+            | Input::Told(..)
+            | Input::Deaf
+            | Input::Tick => false,
         };
         if alive {
             entry.alive_ms = now_ms;
