@@ -264,6 +264,7 @@ proptest! {
                     if matches!(met, Met::Refused | Met::Silent) { bad.insert(by.clone(), now_ms); }
                 }
                 Input::Beat(_) | Input::Hook(_) | Input::Word(..) | Input::Checked(_) | Input::Stale(_) | Input::Told(..)
+                | Input::Deaf
                 | Input::Tick => {}
             }
             let before = health.state();

@@ -76,6 +76,7 @@ async fn shown(state: &State, nodes: Vec<(NodeId, Option<NodeInfo>)>) -> Result<
             checks: checks(state, &id),
             enrolled_at: Some(enrolment.created_at),
             previous_secret_valid_until: until.filter(|until| *until > OffsetDateTime::now_utc()),
+            prober: state.health.controls.order(&id, clock::unix_ms()).first().map(|(control, _)| control.to_string()),
             id: id.to_string(),
             info,
         })

@@ -76,7 +76,7 @@ mod tests {
         let (run, other) = (ServiceId::parse("s1").unwrap(), ServiceId::parse("s2").unwrap());
         let id = |text: &str| ClientId::parse(text).unwrap();
         let all = Unclaimed::default();
-        let mut see = |at: u64, ids: &[&str]| all.see(&run, ids.iter().map(|text| id(text)).collect(), at);
+        let see = |at: u64, ids: &[&str]| all.see(&run, ids.iter().map(|text| id(text)).collect(), at);
         assert!(see(0, &["a", "b"]).is_empty());
         assert!(see(5_000, &["a"]).is_empty(), "b has a claim by now, or is gone");
         assert!(see(14_999, &["a", "b"]).is_empty());

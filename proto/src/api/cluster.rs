@@ -19,6 +19,9 @@ pub struct Node {
     pub streams: u64,
     /// Open sessions on it.
     pub sessions: u64,
+    /// The control node that probes it, as the one that answers sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prober: Option<String>,
     /// What its last heartbeat said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<NodeInfo>,
