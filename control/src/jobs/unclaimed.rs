@@ -1,5 +1,7 @@
-//! Publishers that own no claim and go on at their node: their claim was taken for lost, or their refusal never reached SRS. Nobody finds them, and
-//! nobody else can publish there under their name; so they are put out, and come back as publishers do.
+//! Publishers that own no claim and go on at their node.
+//!
+//! Their claim was taken for lost, or their refusal never reached SRS. Nobody finds them, and nobody else can publish there under their name; so
+//! they are put out, and come back as publishers do.
 
 use super::JobError;
 use crate::{
