@@ -4,6 +4,7 @@
 //! Real parts: the edge, control-api, Redis, PostgreSQL, nginx. Played here: media nodes, clients, and for the edge control-api's part, so that
 //! what is counted is the edge alone. Everything is on loopback, and every run is bounded in requests and time.
 
+pub mod gossip;
 pub mod hooks;
 pub mod load;
 pub mod nginx;
@@ -11,6 +12,7 @@ pub mod placement;
 pub mod process;
 pub mod redis;
 pub mod report;
+pub mod routing;
 pub mod serve;
 pub mod sessions;
 pub mod whip;

@@ -183,7 +183,8 @@ fn node() -> impl Fn(&Request<'_>) -> Reply + Send + Sync + 'static {
     }
 }
 
-fn says(more: &serde_json::Value) -> Reply {
+/// An answer of SRS's API with `more` in it.
+pub(crate) fn says(more: &serde_json::Value) -> Reply {
     let mut body = json!({"code": 0, "server": NODE, "service": SERVICE, "pid": "1"});
     if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
         body.extend(more.clone());

@@ -4,17 +4,18 @@ use super::request;
 use crate::{
     process::{Process, Scratch, beside},
     redis::Redis,
-    serve::serve,
+    serve::{Reply, Request, serve},
     wire::{Conn, post},
-    world::{NODE, SERVICE, ready},
+    world::{NODE, SERVICE, ready, says},
 };
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use kit::testing::{TestRedis, database_url, free_port};
 use proto::{
     EdgeId, NodeId, ServiceId, SessionId, StreamId,
     api::{AccessToken, CreateStream, NewStream},
     internal::{self, Credential, ProposedNode, ReleaseRequest, Reservation, ReserveRequest},
     keys,
+    node::{Membership, NodeState},
     secret::{ClusterSecret, PublishedSecrets},
     session::{Protocol, Role},
     stream::Visibility,
@@ -24,8 +25,11 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 /// What control-api answers to a hook it agrees with.
@@ -33,6 +37,10 @@ pub(super) const YES: &[u8] = br#"{"code":0}"#;
 const NODE_SECRET: &str = "bench-node-secret-0123456789";
 /// As often as SRS is told to.
 const BEAT: Duration = Duration::from_secs(2);
+/// How long the node may take to join.
+const UP_WITHIN: Duration = Duration::from_secs(20);
+/// How long making the streams may take.
+const MADE_WITHIN: Duration = Duration::from_secs(20);
 const UFRAG: &str = "benchufrag";
 const PASSWORD: &str = "a password for the bench";
 
@@ -72,7 +80,8 @@ impl Cluster {
         let log = dir.path().join("control.log");
         let process = Process::start(&program, &[], &env, &log)?;
         ready(address, &log).await?;
-        let published = Redis::connect(&redis.addr()).await?.get(keys::SECRETS).await?;
+        let mut kept = Redis::connect(&redis.addr()).await?;
+        let published = kept.get(keys::SECRETS).await?;
         let published: PublishedSecrets = serde_json::from_str(&published)?;
         let names = Arc::new(Names {
             secret: ClusterSecret::decode(&published.current).context("no cluster secret")?,
@@ -81,7 +90,7 @@ impl Cluster {
             service: ServiceId::parse(SERVICE)?,
         });
         let mut cluster = Self { address, process, streams: Vec::new(), names, _redis: redis, _dir: dir };
-        cluster.heartbeat().await?;
+        cluster.join(&mut kept).await?;
         cluster.make(streams).await?;
         Ok(cluster)
     }
@@ -149,13 +158,13 @@ impl Cluster {
         Viewer { names: Arc::clone(&self.names), streams: self.streams.clone() }
     }
 
-    /// The node's signs of life, until the process ends.
-    async fn heartbeat(&self) -> anyhow::Result<()> {
-        // Whoever asks it for lists of streams or clients learns nothing, so control-api trusts the hooks.
-        let api = serve(|_| (503, String::new(), Vec::new())).await?;
+    /// The node joins, and gives signs of life until the process ends.
+    async fn join(&self, kept: &mut Redis) -> anyhow::Result<()> {
+        let joined = Arc::new(AtomicBool::new(false));
+        let api = serve(node(Arc::clone(&joined))).await?;
+        // Media ports that are not named are not dialled.
         let beat = json!({
-            "device_id": NODE, "ip": "127.0.0.1", "server": NODE, "service": SERVICE, "pid": "1",
-            "api": [api.to_string()], "rtmp": ["1935"], "http": ["8080"],
+            "device_id": NODE, "ip": "127.0.0.1", "server": NODE, "service": SERVICE, "pid": "1", "api": [api.to_string()],
         });
         let beat = request(&format!("/v1/hooks/heartbeat/{NODE}/{NODE_SECRET}"), &beat);
         let mut conn = Conn::new(self.address);
@@ -168,7 +177,19 @@ impl Cluster {
                 drop(conn.ask(&beat).await);
             }
         });
-        Ok(())
+        let deadline = Instant::now() + UP_WITHIN;
+        let mut last = String::new();
+        while Instant::now() < deadline {
+            // Not there until control-api has written it.
+            last = kept.get(keys::MEMBERS).await.unwrap_or_default();
+            let members = serde_json::from_str::<Membership>(&last).map(|known| known.members).unwrap_or_default();
+            if members.iter().any(|member| member.state == NodeState::Up) {
+                joined.store(true, Ordering::Relaxed);
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("the node is not up within {UP_WITHIN:?}: {last}")
     }
 
     /// Registers an account and makes public streams.
@@ -181,10 +202,16 @@ impl Cluster {
         ensure!(answer.status == 200, "login: {}", answer.status);
         let signed_in: AccessToken = serde_json::from_slice(answer.body)?;
         let bearer = format!("Authorization: Bearer {}\r\n", signed_in.access_token);
-        for number in 0..count {
-            let stream = CreateStream { title: format!("bench {number}"), visibility: Visibility::Public };
-            let body = serde_json::to_vec(&stream)?;
+        let deadline = Instant::now() + MADE_WITHIN;
+        while self.streams.len() < count {
+            let title = format!("bench {}", self.streams.len());
+            let body = serde_json::to_vec(&CreateStream { title, visibility: Visibility::Public })?;
             let answer = conn.ask(&post("/v1/streams", "application/json", &bearer, &body)).await?;
+            if answer.status == 429 && Instant::now() < deadline {
+                // An account's writes are limited, here as everywhere.
+                tokio::time::sleep(Duration::from_millis(250)).await;
+                continue;
+            }
             ensure!(answer.status == 201, "create: {}", answer.status);
             let made: NewStream = serde_json::from_slice(answer.body)?;
             self.streams.push(made.stream.id);
@@ -241,6 +268,16 @@ impl Viewer {
         let session = SessionId::from_bytes(kit::random::bytes());
         let ticket = self.names.ticket(Role::Play, session, 1, stream);
         hook(action, &format!("v{number:x}"), stream, &ticket)
+    }
+}
+
+/// The node's API. Nobody is on it while it joins; afterwards whoever asks for lists of streams or clients learns nothing, so control-api trusts
+/// the hooks.
+fn node(joined: Arc<AtomicBool>) -> impl Fn(&Request<'_>) -> Reply + Send + Sync + 'static {
+    move |request| match request.path {
+        "/api/v1/versions" => says(&json!({"data": {"major": 5, "minor": 0, "revision": 216, "version": "5.0.216"}})),
+        _ if !joined.load(Ordering::Relaxed) => says(&json!({"streams": [], "clients": []})),
+        _ => (503, String::new(), Vec::new()),
     }
 }
 
