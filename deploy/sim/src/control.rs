@@ -42,8 +42,8 @@ pub(crate) struct Control {
     pub(crate) table: gossip::Core,
     pub(crate) watched: table::Watched,
     pub(crate) reached: bool,
-    /// Since when it has heard of the others without a break.
-    pub(crate) settled_since: Option<u64>,
+    /// Publishers seen without a claim: when first, and when last.
+    pub(crate) unclaimed: Vec<(Owner, u64, u64)>,
     /// The newest heartbeat and hook of each node that was read from Redis.
     pub(crate) beats: BTreeMap<NodeId, u64>,
     pub(crate) hooks: BTreeMap<NodeId, u64>,
@@ -91,7 +91,7 @@ pub(crate) fn start(sim: &Sim, c: usize) {
             table,
             watched: table::Watched::default(),
             reached: false,
-            settled_since: None,
+            unclaimed: Vec::new(),
             beats: BTreeMap::new(),
             hooks: BTreeMap::new(),
             unwritten: Vec::new(),

@@ -3,7 +3,7 @@
 use super::{hooks, members, table, unix_ms};
 use crate::domain::{
     claims::Owner,
-    health::{Cause, Health, Input, Output, Witness},
+    health::{Health, Input, Output, Witness},
 };
 use crate::{
     Broken,
@@ -37,8 +37,6 @@ pub(crate) struct Entry {
     pub(crate) health: Health,
     ours: bool,
     is_mine: bool,
-    /// It is down by this process's word alone, which may be the one that is cut off.
-    alone: bool,
     judged_at: u64,
     due_ms: u64,
     probing: bool,
@@ -81,7 +79,7 @@ pub(crate) fn start(sim: &Sim, c: usize) {
 fn turn(sim: &Sim, c: usize) {
     let ids: Vec<NodeId> = sim.w().weights.keys().cloned().collect();
     for id in &ids {
-        let (due, end) = {
+        let (due, end, informed) = {
             let w = &mut *sim.w();
             let now_ms = unix_ms(w, c);
             let age = w.now.saturating_sub(w.controls[c].began);
@@ -108,14 +106,15 @@ fn turn(sim: &Sim, c: usize) {
                 entry.probing = true;
                 entry.due_ms = u64::MAX;
             }
-            let settled = control.settled_since.is_some_and(|since| w.now.saturating_sub(since) >= SETTLED_MS);
             let end = ours
-                && (!entry.alone || settled)
                 && entry.health.state() == NodeState::Down
                 && now_ms.saturating_sub(entry.ended_ms) >= END_AGAIN_MS
                 && now_ms.saturating_sub(entry.health.sign_ms()) >= crate::domain::health::VETO_MS;
-            (due, end)
+            (due, end, informed)
         };
+        if !informed {
+            feed(sim, c, id, Input::Deaf);
+        }
         feed(sim, c, id, Input::Tick);
         if due {
             probe(sim, c, id);
@@ -169,7 +168,7 @@ pub(crate) fn feed(sim: &Sim, c: usize, id: &NodeId, input: Input) {
     };
     for output in outputs {
         match output {
-            Output::Changed { from, to, cause } => changed(sim, c, id, from, to, cause == Cause::Silence),
+            Output::Changed { from, to, .. } => changed(sim, c, id, from, to),
             Output::Run(service) => restarted(sim, c, id, service),
             Output::Ask => ask(sim, c, id),
             Output::Clear => clear(sim, c, id),
@@ -178,12 +177,9 @@ pub(crate) fn feed(sim: &Sim, c: usize, id: &NodeId, input: Input) {
     }
 }
 
-fn changed(sim: &Sim, c: usize, id: &NodeId, from: NodeState, to: NodeState, alone: bool) {
+fn changed(sim: &Sim, c: usize, id: &NodeId, from: NodeState, to: NodeState) {
     {
         let mut w = sim.w();
-        if let Some(entry) = w.controls[c].nodes.get_mut(id) {
-            entry.alone = alone;
-        }
         w.controls[c].dirty = true;
         w.note(|| format!("control {c}: {id} is {} after {}", to.as_str(), from.as_str()));
         match to {
@@ -192,7 +188,7 @@ fn changed(sim: &Sim, c: usize, id: &NodeId, from: NodeState, to: NodeState, alo
             NodeState::Up | NodeState::Joining => {}
         }
     }
-    if to == NodeState::Down && !alone {
+    if to == NodeState::Down {
         lost(sim, c, id);
         let (task, node) = (sim.clone(), id.clone());
         sim.spawn(Proc::C(c), async move { task.tell(Proc::C(c), Event::NodeDown { node }).await });

@@ -4,7 +4,7 @@ use super::{Held, claiming, health, hooks, members, table, unix_ms};
 use crate::domain::{claims::Owner, health::Input};
 use crate::{exec::Sim, net::Proc, srs};
 use proto::{
-    NodeId,
+    NodeId, ServiceId,
     fleet::ControlInfo,
     session::{EndReason, Role},
 };
@@ -14,6 +14,9 @@ const GRACE_MS: u64 = 5_000;
 const RECONCILE_EVERY_MS: u64 = 5_000;
 const LEASE_MS: u64 = 4_500;
 const API_MS: u64 = 1_000;
+/// How long a publisher is without a claim before it is put out, and how long that is remembered unseen.
+const PATIENCE_MS: u64 = 15_000;
+const FORGET_MS: u64 = 120_000;
 
 pub(super) fn start(sim: &Sim, c: usize) {
     every(sim, c, 1_000, fleet);
@@ -66,15 +69,7 @@ async fn fleet(sim: Sim, c: usize) {
         }
         (redis.controls.clone(), redis.nodes.clone(), redis.hooked.clone(), redis.members.clone())
     });
-    let Ok((controls, nodes, hooked, membership)) = read.await else {
-        sim.w().controls[c].settled_since = None;
-        return;
-    };
-    {
-        let mut w = sim.w();
-        let now = w.now;
-        w.controls[c].settled_since.get_or_insert(now);
-    }
+    let Ok((controls, nodes, hooked, membership)) = read.await else { return };
     let infos = controls.into_iter().filter_map(|(id, seen_at_ms)| {
         let index = id.as_str().strip_prefix("ctl")?.split('-').next()?.to_owned();
         Some(ControlInfo { id, url: index, version: String::new(), seen_at_ms })
@@ -182,6 +177,7 @@ pub(crate) async fn reconcile(sim: &Sim, c: usize, id: &NodeId) {
             hooks::all_ended(sim, c, all, EndReason::NodeLost).await;
         }
     }
+    put_out(sim, c, &service, &clients).await;
     let compares = sim.w().broken != crate::Broken::ForgetEarlyClose;
     let present = |owner: &Owner| clients.iter().any(|(here, _)| here == owner);
     let now = sim.now();
@@ -221,6 +217,36 @@ pub(crate) async fn reconcile(sim: &Sim, c: usize, id: &NodeId) {
                 let session = crate::check::session_of(client).unwrap_or_else(|| sim.w().session_id());
                 table::open(sim, c, &client.stream, Role::Play, owner, session, 0, None);
             }
+        }
+    }
+}
+
+/// Owes kicks to publishers of a run that have had no claim for long, as this control-api saw it.
+async fn put_out(sim: &Sim, c: usize, service: &ServiceId, clients: &[(Owner, srs::Client)]) {
+    let Ok(live) = sim.pg(Proc::C(c), |pg, _| pg.live()).await else { return };
+    let claimed = |owner: &Owner| live.iter().any(|(_, _, _, held)| held == owner);
+    let publishers = clients.iter().filter(|(_, client)| client.role == Role::Publish).map(|(owner, _)| owner);
+    let without: Vec<Owner> = publishers.filter(|owner| !claimed(owner)).cloned().collect();
+    let over: Vec<Owner> = {
+        let mut w = sim.w();
+        let now = w.now;
+        let known = &mut w.controls[c].unclaimed;
+        known.retain(|(owner, _, last)| {
+            now.saturating_sub(*last) < FORGET_MS && (owner.service != *service || without.contains(owner))
+        });
+        let long = |owner: &Owner| {
+            if let Some((_, first, last)) = known.iter_mut().find(|(one, ..)| one == owner) {
+                *last = now;
+                return now.saturating_sub(*first) >= PATIENCE_MS;
+            }
+            known.push((owner.clone(), now, now));
+            false
+        };
+        without.into_iter().filter(long).collect()
+    };
+    for owner in over {
+        if sim.pg(Proc::C(c), |pg, now| pg.owe(&owner, now)).await.is_ok() {
+            sim.w().seen("publisher without a claim put out");
         }
     }
 }
