@@ -12,7 +12,7 @@ use gossip::Key;
 use proto::{SessionId, StreamId, session::Role};
 use std::collections::BTreeMap;
 
-/// How long two publishers of one stream may be, counted from the moment at which whatever excuses them is over: design.md 8.
+/// How long two publishers of one stream may be, counted from the moment at which whatever excuses them is over: docs/failures.md.
 const ONE_AGAIN_MS: u64 = 5_000;
 /// Within so long without a fault every node is compared with the tables: the period, what is too young to be judged, and an adoption before.
 const COMPARED_MS: u64 = 30_000;
@@ -70,7 +70,7 @@ impl Checks {
         }
     }
 
-    /// At most one publisher of a stream, but for what design.md 8 excuses.
+    /// At most one publisher of a stream, but for what docs/failures.md excuses.
     fn one_publisher(&mut self, w: &mut World, now: u64) {
         let mut by_stream: BTreeMap<&StreamId, Vec<(usize, u32)>> = BTreeMap::new();
         for (n, node) in w.nodes.iter().enumerate().filter(|(n, _)| w.life(Proc::N(*n)).is_some()) {

@@ -48,7 +48,7 @@ impl Kind {
         // Caddy tries another process for 3 s, a client's own POST is answered by a node in well under 1 s.
         let usual = Limits { publish: s(3), watch: s(3), reopened: s(10), equal: s(15), detect: None };
         match self {
-            // Down within 3 s (design.md 8); until then a new stream may be sent to the dead node, whose refusal moves it on.
+            // Down within 3 s (docs/failures.md); until then a new stream may be sent to the dead node, whose refusal moves it on.
             Self::Node => Limits { publish: s(5), detect: Some(s(3)), ..usual },
             Self::Redis | Self::Partition => Limits { publish: s(5), watch: s(5), ..usual },
             // Its own restart takes 1 to 3 s, and a stream that was never live has no last home.
@@ -74,7 +74,7 @@ pub struct Limits {
     pub detect: Option<Duration>,
 }
 
-/// Longest time for which two publishers of a stream are borne (design.md 8).
+/// Longest time for which two publishers of a stream are borne (docs/failures.md).
 const DOUBLE_MAX: Duration = Duration::from_secs(5);
 
 /// Clients that stand still for longer lose media that was there; nothing is promised to them.
