@@ -161,6 +161,12 @@ pub(crate) async fn replay(sim: Sim, c: usize, hook: Hook) -> bool {
 
 /// A heartbeat.
 pub(crate) async fn beat(sim: Sim, c: usize, node: NodeId, service: ServiceId) {
+    {
+        let mut w = sim.w();
+        let now_ms = super::unix_ms(&w, c);
+        // What Redis still has of an earlier run is older than this.
+        w.controls[c].beats.insert(node.clone(), now_ms);
+    }
     health::feed(&sim, c, &node, Input::Beat(service.clone()));
     let at = super::unix_ms(&sim.w(), c);
     // Whether Redis takes it or not, this process heard it.
