@@ -121,11 +121,7 @@ async fn a_restarted_node_lost_everything_at_once_and_joins_again() {
     node.restart("run2");
     // No heartbeat: the probe finds it.
     until("its stream is free", async || scene.placement().await.is_none().then_some(())).await;
-    until("the new run is up", async || {
-        let member = control.state.fleet.member(&node.id())?;
-        (member.state == NodeState::Up && member.service == Some(node.service())).then_some(())
-    })
-    .await;
+    node.has_joined(control).await;
     let mut told = Vec::new();
     until("node_up is told", async || {
         while let Ok(control::jobs::news::Item::Heard(heard)) = events.try_recv() {

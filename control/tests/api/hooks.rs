@@ -261,6 +261,7 @@ async fn a_restarted_node_has_lost_everything_it_carried() {
     let mut late = node.unpublish(&scene.stream, "c1");
     late["service_id"] = json!("run1");
     assert_eq!(node.hook(control, &late).await, 0);
+    node.has_joined(control).await;
     scene.live("c1").await;
     assert_eq!(scene.placement().await.unwrap().epoch, 2);
     scene.stop().await;

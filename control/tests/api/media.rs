@@ -6,7 +6,12 @@ use super::{
     helpers::{Answer, Control, Session, Test, send, until},
 };
 use actix_web::{App, HttpResponse, HttpServer, dev::ServerHandle, web};
-use proto::{NodeId, ServiceId, StreamId, api::NewStream, internal::Credential, node::NodeState};
+use proto::{
+    NodeId, ServiceId, StreamId,
+    api::NewStream,
+    internal::Credential,
+    node::{Member, NodeState},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::{
@@ -135,6 +140,12 @@ impl Node {
     pub(crate) async fn is(&self, control: &Control, state: NodeState) {
         let id = self.id();
         until(state.as_str(), async || control.state.fleet.member(&id).filter(|member| member.state == state)).await;
+    }
+
+    /// Waits until its present run takes streams.
+    pub(crate) async fn has_joined(&self, control: &Control) {
+        let ready = |member: &Member| member.state == NodeState::Up && member.service == Some(self.service());
+        until("its present run is up", async || control.state.fleet.member(&self.id()).filter(ready)).await;
     }
 
     pub(crate) fn id(&self) -> NodeId {
