@@ -1,6 +1,6 @@
 //! Starts children in the order given, waits until each is ready, tells when one dies, ends them in reverse.
 //!
-//! It restarts nothing by itself: on a developer's machine a service that died is a finding, not something to paper over.
+//! It restarts nothing by itself: a death is told ([`Supervisor::died`]), and whoever hears of it decides.
 
 use crate::{
     child::{ChildError, Death, Order, Running, Spec, command, start, tail},

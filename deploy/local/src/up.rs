@@ -9,11 +9,14 @@ use crate::{
     report, say,
     tools::MediaChoice,
 };
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Runs the command. Exit code 0 after Ctrl-C or SIGTERM, 1 when it could not start or a child died.
+/// How long a control-api, edge or media node stays away after it died: long enough to see what the others make of it.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Runs the command. Exit code 0 after Ctrl-C or SIGTERM, 1 when it could not start, or a child died that there is one of.
 ///
 /// # Errors
 /// What kept the cluster from starting.
@@ -40,14 +43,35 @@ pub async fn run(args: Up, config: Config) -> anyhow::Result<ExitCode> {
     say::out("Ctrl-C ends all of it.");
     let code = tokio::select! {
         () = cancel.cancelled() => ExitCode::SUCCESS,
-        death = cluster.died() => {
-            say::note(&format!("keystone: {death}"));
-            say::note("keystone: ending the rest; nothing is restarted by itself");
-            ExitCode::FAILURE
-        }
+        () = keep(&mut cluster) => ExitCode::FAILURE,
     };
     finish(cluster).await;
     Ok(code)
+}
+
+/// Starts again what dies, as whatever runs a cluster does; returns when something died without which there is none, or that does not start any more.
+async fn keep(cluster: &mut Cluster) {
+    loop {
+        let death = cluster.died().await;
+        say::note(&format!("keystone: {death}"));
+        if !is_one_of_many(&death.name) {
+            say::note("keystone: ending the rest: there is no second one of it");
+            return;
+        }
+        say::note(&format!("keystone: the cluster goes on; {} is started again in {} s", death.name, AGAIN.as_secs()));
+        tokio::time::sleep(AGAIN).await;
+        if let Err(error) = cluster.children().start_again(&death.name).await {
+            say::note(&format!("keystone: {error}"));
+            say::note("keystone: ending the rest");
+            return;
+        }
+        say::note(&format!("keystone: {} runs again", death.name));
+    }
+}
+
+/// Whether others of its kind do its work meanwhile.
+fn is_one_of_many(child: &str) -> bool {
+    ["control-", "edge-", "node-"].iter().any(|kind| child.starts_with(kind))
 }
 
 /// Writes what services and media nodes need when Docker runs the stores and the nodes (deploy/docker-compose.dev.yml).
@@ -102,4 +126,19 @@ pub fn cancel_on_signal() -> std::io::Result<CancellationToken> {
         std::future::pending::<()>().await;
     });
     Ok(cancel)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_there_is_one_of_ends_the_cluster() {
+        for many in ["control-0", "edge-11", "node-3"] {
+            assert!(is_one_of_many(many), "{many}");
+        }
+        for one in ["postgres", "redis", "caddy"] {
+            assert!(!is_one_of_many(one), "{one}");
+        }
+    }
 }
