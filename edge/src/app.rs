@@ -56,12 +56,6 @@ impl App {
     /// # Errors
     /// The port is taken, or a client cannot be built.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
-        for name in config.media.without_effect() {
-            tracing::warn!(
-                setting = name,
-                "{name} has no effect: this edge relays no media; answers carry the node's own candidates"
-            );
-        }
         if config.auth == AuthMode::Open {
             tracing::warn!("EDGE_AUTH=open: anybody publishes and plays any stream here");
         }

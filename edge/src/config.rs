@@ -73,37 +73,18 @@ pub struct Config {
 }
 
 /// Listeners for media, and whether WebRTC media passes through this edge.
-///
-/// They are read and checked, and none of them has an effect yet: this edge opens no RTMP, SRT or WebRTC socket, so answers carry the
-/// node's own candidates. [`MediaSettings::without_effect`] names the settings that ask for more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaSettings {
-    /// `WEBRTC_RELAY`: `on` or `off`; default `off` until the relay is there.
+    /// `WEBRTC_RELAY`: `on` (default), or `off`: answers then carry the node's own candidates, and media goes there.
     pub webrtc_relay: Switch,
-    /// `WEBRTC_PUBLIC_ADDR`: `ip[:port]` list put into answers when the relay is on.
+    /// `WEBRTC_PUBLIC_ADDR`: `ip[:port]` list put into answers when the relay is on; default: the listen address.
     pub webrtc_public: Vec<PublicAddr>,
-    /// `EDGE_RTMP_LISTEN`.
-    pub rtmp: Option<Listen>,
-    /// `EDGE_SRT_LISTEN`.
-    pub srt: Option<Listen>,
-    /// `EDGE_RTC_LISTEN`.
-    pub rtc: Option<Listen>,
-}
-
-impl MediaSettings {
-    /// Names of settings that ask for something this edge does not do; to be logged at start.
-    #[must_use]
-    pub fn without_effect(&self) -> Vec<&'static str> {
-        let listens = |listen: Option<Listen>| matches!(listen, Some(Listen::On(_)));
-        let asked = [
-            ("WEBRTC_RELAY", self.webrtc_relay == Switch::On),
-            ("WEBRTC_PUBLIC_ADDR", !self.webrtc_public.is_empty()),
-            ("EDGE_RTMP_LISTEN", listens(self.rtmp)),
-            ("EDGE_SRT_LISTEN", listens(self.srt)),
-            ("EDGE_RTC_LISTEN", listens(self.rtc)),
-        ];
-        asked.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
-    }
+    /// `EDGE_RTMP_LISTEN`; default `0.0.0.0:1935`.
+    pub rtmp: Listen,
+    /// `EDGE_SRT_LISTEN`, UDP; default `0.0.0.0:10080`.
+    pub srt: Listen,
+    /// `EDGE_RTC_LISTEN`, UDP and TCP; default `0.0.0.0:8000`.
+    pub rtc: Listen,
 }
 
 /// Which origins' pages may call the edge.
@@ -214,8 +195,9 @@ fn address(text: &str, port: u16) -> Result<SocketAddr, String> {
     short.or_else(|| text.parse().ok()).ok_or_else(|| format!("must be an address like 0.0.0.0:{port}"))
 }
 
-fn listen(env: &mut Env, name: &'static str, port: u16) -> Option<Listen> {
-    env.read(name, |text| if text == "off" { Ok(Listen::Off) } else { address(text, port).map(Listen::On) })
+fn listen(env: &mut Env, name: &'static str, port: u16) -> Listen {
+    let set = env.read(name, |text| if text == "off" { Ok(Listen::Off) } else { address(text, port).map(Listen::On) });
+    set.unwrap_or(Listen::On(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))))
 }
 
 fn secret(env: &mut Env) -> Option<Keyring> {
@@ -270,7 +252,7 @@ impl Config {
         let env_mut = &mut env;
         let http = env_mut.read("EDGE_LISTEN", |text| address(text, HTTP_PORT));
         let media = MediaSettings {
-            webrtc_relay: env_mut.or("WEBRTC_RELAY", Switch::Off),
+            webrtc_relay: env_mut.or("WEBRTC_RELAY", Switch::On),
             webrtc_public: env_mut.list("WEBRTC_PUBLIC_ADDR"),
             rtmp: listen(env_mut, "EDGE_RTMP_LISTEN", RTMP_PORT),
             srt: listen(env_mut, "EDGE_SRT_LISTEN", SRT_PORT),
@@ -319,7 +301,10 @@ mod tests {
         assert_eq!(config.auth, AuthMode::Token);
         assert_eq!(config.advertised("10.0.0.7:8082".parse().unwrap()), "http://10.0.0.7:8082");
         assert!(!config.advertised(config.listen).contains("0.0.0.0"));
-        assert!(config.secret.is_none() && config.controls.is_empty() && config.media.without_effect().is_empty());
+        assert!(config.secret.is_none() && config.controls.is_empty());
+        assert_eq!(config.media.webrtc_relay, Switch::On);
+        let on = |port: u16| Listen::On(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+        assert_eq!([config.media.rtmp, config.media.srt, config.media.rtc], [on(1935), on(10080), on(8000)]);
     }
 
     #[test]
@@ -352,15 +337,17 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_effect_is_named() {
+    fn media_listeners_move_and_are_switched_off() {
         let config = read(&[
             ("SRS_UPSTREAM", "http://127.0.0.1:1985"),
-            ("WEBRTC_RELAY", "on"),
-            ("EDGE_RTMP_LISTEN", ":1935"),
+            ("WEBRTC_RELAY", "off"),
+            ("EDGE_RTMP_LISTEN", ":1936"),
             ("EDGE_SRT_LISTEN", "off"),
         ])
         .unwrap();
-        assert_eq!(config.media.without_effect(), ["WEBRTC_RELAY", "EDGE_RTMP_LISTEN"]);
+        assert_eq!(config.media.webrtc_relay, Switch::Off);
+        assert_eq!(config.media.rtmp, Listen::On("0.0.0.0:1936".parse().unwrap()));
+        assert_eq!(config.media.srt, Listen::Off);
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! What the HTTP front asks for: open a session, look at one, end one.
 
+mod attempt;
 mod failure;
+mod grant;
+mod lease;
 mod open;
 mod play;
 mod publish;
 mod session;
 mod wire;
 
+pub use grant::{Grant, GrantRequest};
+pub use lease::Lease;
 pub(crate) use wire::Parts;
 
 use crate::{config::Config, error::ApiError, hooks::Hooks, metrics::Metrics};
-use proto::{EdgeId, NodeId, SessionId, StreamId, session::Role};
+use proto::{EdgeId, NodeId, SessionId};
 use std::{net::IpAddr, sync::Arc};
 use tokio::sync::oneshot;
 
@@ -32,27 +37,13 @@ impl LimitedOp {
     }
 }
 
-/// A parsed POST: everything that decides about a new session.
-#[derive(Clone)]
+/// A parsed POST: everything that decides about a new WebRTC session.
+#[derive(Debug, Clone)]
 pub struct OpenRequest {
-    /// Publish or play.
-    pub role: Role,
-    /// The stream.
-    pub stream: StreamId,
-    /// A token or stream key, from `Authorization: Bearer` or `?token=`.
-    pub credential: Option<String>,
+    /// Who wants what.
+    pub wanted: GrantRequest,
     /// The offer as it came, already within the body limit.
     pub offer: Vec<u8>,
-    /// The client's address as far as trusted proxies tell.
-    pub client: IpAddr,
-    /// `?takeover=1`: end a present publisher of the same owner.
-    pub takeover: bool,
-}
-
-impl std::fmt::Debug for OpenRequest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenRequest").field("role", &self.role).field("stream", &self.stream).finish_non_exhaustive()
-    }
 }
 
 /// A session that a media node accepted.
@@ -163,6 +154,30 @@ impl Front {
         });
         // The sender is lost only if the task panicked, which is logged there.
         answer.await.unwrap_or(Err(ApiError::Internal)).map(|held| held.opened)
+    }
+
+    /// Admits and places a session that its protocol's own front then opens at the node.
+    ///
+    /// Runs as a task of its own, so that a client that hangs up while it is under way leaves no reservation behind.
+    ///
+    /// # Errors
+    /// The refusal for the client; each protocol has its own words for it. Nothing is held then.
+    pub async fn grant(&self, wanted: GrantRequest) -> Result<Grant, ApiError> {
+        if self.leaving() {
+            return Err(ApiError::Leaving);
+        }
+        let (reply, answer) = oneshot::channel();
+        let (parts, role) = (self.0.clone(), wanted.role);
+        self.0.flows.spawn(async move {
+            let result = parts.grant(wanted, open::deadline()).await;
+            // A grant that nobody takes gives back what it holds.
+            drop(reply.send(result));
+        });
+        let result = answer.await.unwrap_or(Err(ApiError::Internal));
+        if let Err(error) = &result {
+            self.0.metrics.admission(role, error.row().code);
+        }
+        result
     }
 
     /// Opens a handle and asks whether its session still runs.

@@ -12,6 +12,7 @@ pub mod error;
 pub mod front;
 pub mod hooks;
 pub mod http;
+pub mod leases;
 pub mod metrics;
 pub mod nodes;
 pub mod registration;

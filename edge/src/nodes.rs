@@ -12,7 +12,7 @@ pub mod witness;
 
 pub use keeper::Keeper;
 pub use order::Provisional;
-pub use table::{Change, Down, Heard, NodeAddress, NodeTable};
+pub use table::{Change, Down, Endpoints, Heard, NodeAddress, NodeTable};
 
 use crate::config::Upstream;
 use placement::{RingError, Zone};

@@ -11,6 +11,7 @@ mod placements;
 pub use homes::Home;
 pub use placements::Placements;
 
+use crate::leases::Leases;
 use data_encoding::BASE64URL_NOPAD;
 use kit::token::MediaKeys;
 use proto::{
@@ -68,6 +69,7 @@ pub struct Replica {
     fixed: Option<Keyring>,
     closed: moka::sync::Cache<SessionId, ()>,
     visibility: moka::sync::Cache<StreamId, Visibility>,
+    leases: Leases,
 }
 
 impl Replica {
@@ -81,7 +83,13 @@ impl Replica {
         let secrets =
             fixed.clone().map(|keyring| Arc::new(Secrets { keyring, stream_key: None, tokens: MediaKeys::default() }));
         let visibility = moka::sync::Cache::builder().max_capacity(VISIBILITY_MAX).time_to_live(VISIBILITY_FOR).build();
-        Self { state: Arc::new(RwLock::new(State { secrets, ..State::default() })), fixed, closed, visibility }
+        Self {
+            state: Arc::new(RwLock::new(State { secrets, ..State::default() })),
+            fixed,
+            closed,
+            visibility,
+            leases: Leases::default(),
+        }
     }
 
     fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
@@ -196,9 +204,16 @@ impl Replica {
         self.visibility.invalidate_all();
     }
 
-    /// Remembers that a session ended.
+    /// Remembers that a session ended, and ends its relay if it passes here.
     pub fn learn_closed(&self, session: SessionId) {
         self.closed.insert(session, ());
+        self.leases.end(&session);
+    }
+
+    /// Sessions whose media passes this edge.
+    #[must_use]
+    pub const fn leases(&self) -> &Leases {
+        &self.leases
     }
 
     /// Whether a session is known to have ended.

@@ -1,48 +1,35 @@
-//! A viewer: where the stream is, then its node.
+//! A viewer's place: where the stream is.
 
-use super::{
-    OpenRequest, Parts,
-    open::{AttemptError, Held, Target, draw_session},
-};
+use super::{GrantRequest, Parts, grant::Placed};
 use crate::{
     admit::Admitted,
     error::ApiError,
     metrics::Degraded,
-    nodes::Provisional,
+    nodes::{NodeAddress, Provisional},
     stream::{Seen, StreamError, StreamHandle, core::Input},
 };
-use proto::{SessionId, fleet::Placement, session::Protocol, wire::sdp::Offer};
+use proto::{SessionId, fleet::Placement, session::Protocol};
 use std::sync::Arc;
-use tokio::time::Instant;
 
 impl Parts {
-    /// Finds the stream's node and opens the session there.
-    pub(super) async fn play(
+    /// Finds the stream's node.
+    pub(super) async fn follow(
         &self,
-        request: &OpenRequest,
-        offer: &Offer,
+        wanted: &GrantRequest,
         seen: Option<Seen>,
         admitted: &Admitted,
         session: SessionId,
-        deadline: Instant,
-    ) -> Result<Held, ApiError> {
-        let stream = self.streams.get_or_start(&request.stream).map_err(|_| ApiError::NodeUnavailable)?;
-        let placement = self.find(request, &stream, seen, admitted).await?;
-        let mut target = self.viewer_target(&placement, session, deadline)?;
-        let mut made = self.attempt(request, offer, &target).await;
-        if made.as_ref().err() == Some(&AttemptError::Collision) {
-            target.session = draw_session();
-            made = self.attempt(request, offer, &target).await;
-        }
-        let held = made.map_err(AttemptError::api)?;
-        stream.opened(held.to_keep(placement, admitted)).await;
-        Ok(held)
+    ) -> Result<Placed, ApiError> {
+        let actor = self.streams.get_or_start(&wanted.stream).map_err(|_| ApiError::NodeUnavailable)?;
+        let at = self.find(wanted, &actor, seen, admitted).await?;
+        let node = self.home_of(&at)?;
+        Ok(Placed { at, node, actor, hold: None, session })
     }
 
     /// Where the stream is: as seen before, as Redis just said, or as its actor finds out.
     async fn find(
         &self,
-        request: &OpenRequest,
+        wanted: &GrantRequest,
         stream: &StreamHandle,
         seen: Option<Seen>,
         admitted: &Admitted,
@@ -54,7 +41,7 @@ impl Parts {
                 stream.tell(Input::Live(placement.clone()));
                 Seen::Live(placement)
             }
-            (None, None) => self.ask_actor(request, stream).await?,
+            (None, None) => self.ask_actor(wanted, stream).await?,
         };
         match seen {
             Seen::Live(placement) => Ok(placement),
@@ -62,27 +49,27 @@ impl Parts {
         }
     }
 
-    async fn ask_actor(&self, request: &OpenRequest, stream: &StreamHandle) -> Result<Seen, ApiError> {
+    async fn ask_actor(&self, wanted: &GrantRequest, stream: &StreamHandle) -> Result<Seen, ApiError> {
         let answer = match stream.place().await {
             Err(StreamError::Gone) => {
-                let fresh = self.streams.get_or_start(&request.stream).map_err(|_| ApiError::NodeUnavailable)?;
+                let fresh = self.streams.get_or_start(&wanted.stream).map_err(|_| ApiError::NodeUnavailable)?;
                 fresh.place().await
             }
             other => other,
         };
         match answer {
             Ok(Some(seen)) => Ok(seen),
-            Ok(None) => self.at_home(request).ok_or(ApiError::Away { what: "control-api" }),
+            Ok(None) => self.at_home(wanted).ok_or(ApiError::Away { what: "control-api" }),
             Err(_) => Err(ApiError::NodeUnavailable),
         }
     }
 
     /// Where a publisher would be who came while nobody could be asked. Whether one is there, its node says.
-    fn at_home(&self, request: &OpenRequest) -> Option<Seen> {
-        let Provisional::Go(home) = self.nodes.provisional(&request.stream, &self.replica) else { return None };
+    fn at_home(&self, wanted: &GrantRequest) -> Option<Seen> {
+        let Provisional::Go(home) = self.nodes.provisional(&wanted.stream, &self.replica) else { return None };
         self.metrics.degraded(Degraded::Ring);
         Some(Seen::Live(Arc::new(Placement {
-            stream: request.stream.clone(),
+            stream: wanted.stream.clone(),
             node: home.node,
             service: home.service,
             epoch: home.epoch,
@@ -93,7 +80,8 @@ impl Parts {
         })))
     }
 
-    fn viewer_target(&self, at: &Placement, session: SessionId, deadline: Instant) -> Result<Target, ApiError> {
+    /// The node of a placement, if the stream can still be there.
+    fn home_of(&self, at: &Placement) -> Result<NodeAddress, ApiError> {
         let Some(node) = self.nodes.get(&at.node) else {
             tracing::error!(node = %at.node, "a stream is on a node that neither the membership nor SRS_UPSTREAM names");
             return Err(ApiError::NodeUnavailable);
@@ -105,6 +93,6 @@ impl Parts {
         if !node.up {
             return Err(ApiError::NodeUnavailable);
         }
-        Ok(Target { node, service: at.service.clone(), epoch: at.epoch, session, deadline })
+        Ok(node)
     }
 }

@@ -1,82 +1,68 @@
-//! A publisher: its turn at this edge, a reservation in the cluster, then the node.
+//! A publisher's place: its turn at this edge, then a reservation in the cluster.
 
 use super::{
-    OpenRequest, Parts, failure,
-    open::{Held, Target, draw_session},
+    Grant, GrantRequest, Parts, failure,
+    grant::{Hold, Placed},
+    open::draw_session,
 };
 use crate::{
-    admit::Admitted,
     control::ControlError,
     error::{ApiError, BUSY_RETRY_SECONDS},
     metrics::Degraded,
     nodes::Provisional,
-    stream::{PublishTurn, StreamError, StreamHandle, core::Input},
+    stream::{PublishTurn, StreamError, StreamHandle},
 };
 use proto::{
     SessionId,
     fleet::Placement,
-    internal::{ReleaseRequest, Reservation, ReserveRequest},
-    session::Protocol,
-    wire::sdp::Offer,
+    internal::{Credential, ReleaseRequest, Reservation, ReserveRequest},
 };
 use std::sync::Arc;
-use tokio::time::Instant;
 
-/// Attempts at most: the second is for another node, or another ICE name.
-const ATTEMPTS: u32 = 2;
+/// The one local attempt to publish a stream. Dropped: the next one may try.
+pub(super) struct Turn {
+    actor: StreamHandle,
+    first: SessionId,
+    _turn: PublishTurn,
+}
 
-impl Parts {
-    /// Reserves the stream and opens the session. What was reserved is released when it does not come about.
-    pub(super) async fn publish(
-        &self,
-        request: &OpenRequest,
-        offer: &Offer,
-        admitted: &Admitted,
-        first: SessionId,
-        deadline: Instant,
-    ) -> Result<Held, ApiError> {
-        let (stream, turn) = self.turn(request, first).await?;
-        let mut session = first;
-        for attempt in 1..=ATTEMPTS {
-            let (reservation, provisional) = self.reserve(request, admitted, session).await?;
-            let target = self.target(&reservation, session, deadline);
-            let made = match &target {
-                Some(target) => {
-                    self.attempt(request, offer, target).await.map_err(|error| (error.api(), error.again()))
-                }
-                None => Err((ApiError::NodeUnavailable, true)),
-            };
-            match made {
-                Ok(held) => {
-                    let at = Arc::new(placement(request, &reservation, session));
-                    self.replica.change_placements(|all| all.live(Placement::clone(&at)));
-                    stream.tell(Input::Live(at.clone()));
-                    stream.opened(held.to_keep(at, admitted)).await;
-                    drop(turn);
-                    return Ok(held);
-                }
-                Err((error, again)) => {
-                    if !provisional {
-                        self.release(request, &reservation, session).await;
-                    }
-                    if !again || attempt == ATTEMPTS {
-                        return Err(error);
-                    }
-                    session = draw_session();
-                }
-            }
-        }
-        Err(ApiError::NodeUnavailable)
+/// A reservation at control-api. Dropped: it is released.
+pub(super) struct Reserved {
+    parts: Arc<Parts>,
+    ask: Option<ReleaseRequest>,
+}
+
+impl Reserved {
+    /// A hook has confirmed it.
+    pub(super) fn keep(mut self) {
+        self.ask = None;
     }
 
+    pub(super) async fn release(mut self) {
+        if let Some(ask) = self.ask.take() {
+            self.parts.release(&ask).await;
+        }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if let Some(ask) = self.ask.take() {
+            let parts = self.parts.clone();
+            self.parts.behind(async move { parts.release(&ask).await });
+        }
+    }
+}
+
+impl Parts {
     /// One local publisher of a stream tries at a time; the others hear "busy" without troubling control-api.
-    async fn turn(&self, request: &OpenRequest, session: SessionId) -> Result<(StreamHandle, PublishTurn), ApiError> {
+    pub(super) async fn turn(&self, wanted: &GrantRequest, session: SessionId) -> Result<Turn, ApiError> {
         let busy = ApiError::StreamBusy { retry_after: BUSY_RETRY_SECONDS };
         // An actor may end between being found and being asked; the registry then has or makes another.
         for _ in 0..2 {
-            let stream = self.streams.get_or_start(&request.stream).map_err(|_| ApiError::NodeUnavailable)?;
-            match stream.publish_turn(session).await {
-                Ok(Some(turn)) => return Ok((stream, turn)),
+            let actor = self.streams.get_or_start(&wanted.stream).map_err(|_| ApiError::NodeUnavailable)?;
+            match actor.publish_turn(session).await {
+                Ok(Some(turn)) => return Ok(Turn { actor, first: session, _turn: turn }),
                 Ok(None) | Err(StreamError::Busy) => return Err(busy),
                 Err(StreamError::Gone) => {}
             }
@@ -84,47 +70,73 @@ impl Parts {
         Err(busy)
     }
 
+    /// Reserves the stream at a node that this edge knows the address of; `attempt` is the number of this one, and what it came to be is given
+    /// back. The first attempt has the id of the admission, each later one its own.
+    pub(super) async fn reserve(
+        self: &Arc<Self>,
+        wanted: &GrantRequest,
+        credential: &Credential,
+        turn: Turn,
+        attempt: u32,
+    ) -> Result<(Placed, u32), ApiError> {
+        for attempt in attempt..=Grant::ATTEMPTS {
+            let session = if attempt == 1 { turn.first } else { draw_session() };
+            let (reservation, provisional) = self.reservation(wanted, credential, session).await?;
+            let ask = ReleaseRequest { stream: wanted.stream.clone(), session, epoch: reservation.epoch };
+            // One that is this edge's own word only is nobody else's to release.
+            let reserved = Reserved { parts: self.clone(), ask: (!provisional).then_some(ask) };
+            if let Some(node) = self.nodes.get(&reservation.node) {
+                let at = Arc::new(placement(wanted, &reservation, session));
+                let actor = turn.actor.clone();
+                return Ok((Placed { at, node, actor, hold: Some(Hold { turn, reserved }), session }, attempt));
+            }
+            tracing::error!(node = %reservation.node, "a stream was reserved at a node that this edge has no address of");
+            reserved.release().await;
+        }
+        Err(ApiError::NodeUnavailable)
+    }
+
     /// A reservation, and whether it is this edge's own word only.
-    async fn reserve(
+    async fn reservation(
         &self,
-        request: &OpenRequest,
-        admitted: &Admitted,
+        wanted: &GrantRequest,
+        credential: &Credential,
         session: SessionId,
     ) -> Result<(Reservation, bool), ApiError> {
-        let nodes = self.nodes.proposed(&request.stream, &self.replica);
+        let nodes = self.nodes.proposed(&wanted.stream, &self.replica);
         if nodes.is_empty() {
             return Err(ApiError::NodeUnavailable);
         }
         let ask = ReserveRequest {
-            stream: request.stream.clone(),
+            stream: wanted.stream.clone(),
             session,
             edge: self.edge.clone(),
             nodes,
-            protocol: Protocol::Webrtc,
-            credential: admitted.credential.clone(),
-            client: Some(request.client),
-            takeover: request.takeover,
+            protocol: wanted.protocol,
+            credential: credential.clone(),
+            client: Some(wanted.client),
+            takeover: wanted.takeover,
         };
         match self.control.reserve(&ask).await {
             Ok(reservation) => Ok((reservation, false)),
             Err(ControlError::Away) => {
-                tracing::warn!(stream.id = %request.stream, "no control-api could reserve a stream");
-                self.by_ourselves(request).await.map(|reservation| (reservation, true))
+                tracing::warn!(stream.id = %wanted.stream, "no control-api could reserve a stream");
+                self.by_ourselves(wanted).await.map(|reservation| (reservation, true))
             }
             Err(error) => Err(failure::of_control(error)),
         }
     }
 
     /// While every control-api is away: where all edges would send this publisher. One that is there and cannot decide is obeyed.
-    async fn by_ourselves(&self, request: &OpenRequest) -> Result<Reservation, ApiError> {
+    async fn by_ourselves(&self, wanted: &GrantRequest) -> Result<Reservation, ApiError> {
         if self.control.answers().await {
             return Err(failure::of_control(ControlError::Away));
         }
-        match self.nodes.provisional(&request.stream, &self.replica) {
+        match self.nodes.provisional(&wanted.stream, &self.replica) {
             Provisional::Go(reservation) => {
                 self.metrics.degraded(Degraded::Provisional);
                 tracing::warn!(
-                    stream.id = %request.stream, node = %reservation.node, epoch = reservation.epoch,
+                    stream.id = %wanted.stream, node = %reservation.node, epoch = reservation.epoch,
                     "a publisher is let in without a claim"
                 );
                 Ok(reservation)
@@ -134,27 +146,21 @@ impl Parts {
         }
     }
 
-    fn target(&self, reservation: &Reservation, session: SessionId, deadline: Instant) -> Option<Target> {
-        let node = self.nodes.get(&reservation.node)?;
-        Some(Target { node, service: reservation.service.clone(), epoch: reservation.epoch, session, deadline })
-    }
-
-    async fn release(&self, request: &OpenRequest, reservation: &Reservation, session: SessionId) {
-        let ask = ReleaseRequest { stream: request.stream.clone(), session, epoch: reservation.epoch };
-        if let Err(error) = self.control.release(&ask).await {
-            tracing::warn!(stream.id = %request.stream, %error, "a reservation could not be released; it ends by itself");
+    async fn release(&self, ask: &ReleaseRequest) {
+        if let Err(error) = self.control.release(ask).await {
+            tracing::warn!(stream.id = %ask.stream, %error, "a reservation could not be released; it ends by itself");
         }
     }
 }
 
-fn placement(request: &OpenRequest, reservation: &Reservation, session: SessionId) -> Placement {
+fn placement(wanted: &GrantRequest, reservation: &Reservation, session: SessionId) -> Placement {
     Placement {
-        stream: request.stream.clone(),
+        stream: wanted.stream.clone(),
         node: reservation.node.clone(),
         service: reservation.service.clone(),
         epoch: reservation.epoch,
         session,
-        protocol: Protocol::Webrtc,
+        protocol: wanted.protocol,
         since_ms: kit::clock::unix_ms(),
     }
 }

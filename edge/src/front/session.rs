@@ -5,13 +5,8 @@ use crate::{
     error::ApiError,
     metrics::Degraded,
     srs::{SrsError, SrsSession},
-    stream::core::Input,
 };
-use proto::{
-    handle::Handle,
-    keys,
-    session::{Role, Session as Known},
-};
+use proto::{handle::Handle, keys, session::Session as Known};
 
 impl Parts {
     /// Opens a handle and asks whether its session still runs.
@@ -67,13 +62,7 @@ impl Parts {
     }
 
     fn forget(&self, handle: &Handle) {
-        self.replica.learn_closed(handle.session);
-        if let Some(stream) = self.streams.get(&handle.stream) {
-            stream.tell(Input::Closed(handle.session));
-        }
-        if handle.role == Role::Publish {
-            self.replica.change_placements(|all| all.ended(&handle.stream, handle.epoch));
-        }
+        self.over(handle.session, &handle.stream, handle.role, handle.epoch);
     }
 
     /// Whether a session still runs: by what is known here, else Redis, else control-api, else its node's run.

@@ -39,6 +39,14 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    /// Does something that nobody waits for; the process waits for it before it ends.
+    pub(super) fn behind(&self, work: impl Future<Output = ()> + Send + 'static) {
+        // Outside a runtime everything is coming down; what was held then runs out by itself.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            self.flows.spawn_on(work, &runtime);
+        }
+    }
+
     /// Every dependency, by what was seen last.
     pub(super) fn readiness(&self) -> Vec<Dependency> {
         let (up, all) = self.nodes.look(NodeTable::counts);

@@ -7,10 +7,14 @@ use super::{
 };
 use crate::{
     ApiError, Front,
-    front::{OpenRequest, Opened},
+    front::{GrantRequest, OpenRequest, Opened},
 };
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
-use proto::{StreamId, session::Role, wire::sdp::BODY_BYTES_MAX};
+use proto::{
+    StreamId,
+    session::{Protocol, Role},
+    wire::sdp::BODY_BYTES_MAX,
+};
 
 /// What a POST asks for, whichever URL it came by.
 pub(crate) struct Asked {
@@ -40,7 +44,9 @@ pub(crate) async fn open(
 /// The request to the inner parts of the edge.
 pub(super) fn request(req: &HttpRequest, front: &Front, asked: Asked, offer: Vec<u8>) -> Result<OpenRequest, ApiError> {
     let Asked { role, stream, credential, takeover } = asked;
-    Ok(OpenRequest { role, stream, credential, offer, client: extract::client(req, front)?, takeover })
+    let client = extract::client(req, front)?;
+    let wanted = GrantRequest { role, protocol: Protocol::Webrtc, stream, credential, client, takeover };
+    Ok(OpenRequest { wanted, offer })
 }
 
 fn created(req: &HttpRequest, front: &Front, opened: &Opened, servers: &[IceServer]) -> HttpResponse {

@@ -11,7 +11,10 @@ use proto::{
     node::{Membership, Met},
     srs::api::Versions,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use url::Url;
 
 /// Answers that may fail in a row before this edge counts a node as down.
@@ -24,6 +27,8 @@ pub struct NodeAddress {
     pub id: NodeId,
     /// Its API origin.
     pub api: Url,
+    /// Where its media ports are, each `host:port`; `None` for one it does not have.
+    pub at: Endpoints,
     /// Its run, once it is known.
     pub service: Option<ServiceId>,
     /// As far as is known here, it answers.
@@ -32,6 +37,19 @@ pub struct NodeAddress {
     pub lost: bool,
     /// The cluster says that one witness misses it.
     pub suspect: bool,
+}
+
+/// Where a node's media ports are, each `host:port` as `connect` takes it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Endpoints {
+    /// HLS and HTTP-FLV (TCP).
+    pub http: Option<Arc<str>>,
+    /// RTMP (TCP).
+    pub rtmp: Option<Arc<str>>,
+    /// SRT (UDP).
+    pub srt: Option<Arc<str>>,
+    /// WebRTC (UDP).
+    pub rtc: Option<Arc<str>>,
 }
 
 /// What an answer changed.
@@ -152,6 +170,7 @@ impl NodeTable {
         Some(NodeAddress {
             id: id.clone(),
             api: node.api.clone()?,
+            at: node.endpoints.clone(),
             service: node.service.clone(),
             up: !node.fails() && !node.lost(),
             lost: node.lost(),

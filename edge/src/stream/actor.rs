@@ -55,7 +55,7 @@ impl StreamActor {
                 Output::Lookup => self.look_up(ctx),
                 Output::Confirm(ids) => self.confirm(ids, ctx),
                 Output::Lost(ids) => self.lost(&ids),
-                Output::Expel(handles) => self.expel(handles),
+                Output::Expel(sessions) => self.expel(sessions),
                 Output::Sessions(held) => self.count(held),
                 Output::Wait(until) => self.arm(until.saturating_sub(now), ctx),
                 Output::End => {
@@ -84,6 +84,8 @@ impl StreamActor {
         let lookup = self.lookup.clone();
         let ask = async move { lookup.confirm(ids).await.unwrap_or_default() };
         ctx.spawn(ask.into_actor(self).map(|(alive, gone), actor, ctx| {
+            // Relayed sessions whose end was not heard.
+            gone.iter().for_each(|session: &proto::SessionId| actor.lookup.replica.learn_closed(*session));
             actor.step(Input::Confirmed { alive, gone }, ctx);
             actor.check_passes(ctx);
         }));
@@ -96,10 +98,11 @@ impl StreamActor {
         tracing::info!(stream.id = %self.stream(), sessions = ids.len(), "sessions are gone with their node");
     }
 
-    /// Ends sessions at their node; they are over for this edge already.
-    fn expel(&self, handles: Vec<Handle>) {
-        handles.iter().for_each(|handle| self.lookup.replica.learn_closed(handle.session));
-        tracing::info!(stream.id = %self.stream(), sessions = handles.len(), "sessions end with the token that let them in");
+    /// Ends sessions, relayed ones by saying so, others at their node; they are over for this edge already.
+    fn expel(&self, sessions: Vec<(proto::SessionId, Option<Handle>)>) {
+        sessions.iter().for_each(|(session, _)| self.lookup.replica.learn_closed(*session));
+        tracing::info!(stream.id = %self.stream(), sessions = sessions.len(), "sessions end with the token that let them in");
+        let handles: Vec<Handle> = sessions.into_iter().filter_map(|(_, handle)| handle).collect();
         let (lookup, metrics) = (self.lookup.clone(), self.metrics.clone());
         // Goes on when the actor ends, and on its thread: the media must stop.
         actix::spawn(async move {

@@ -216,10 +216,10 @@ impl StreamCore {
     fn revoked(&mut self, jti: TokenId, out: &mut Vec<Output>) {
         let let_in = |held: &Held| held.pass.as_ref().is_some_and(|pass| pass.jti == jti);
         let ids: Vec<SessionId> = self.sessions.iter().filter(|(_, held)| let_in(held)).map(|(id, _)| *id).collect();
-        let passes = ids.iter().filter_map(|id| self.sessions.remove(id)?.pass);
-        let handles: Vec<Handle> = passes.map(|pass| pass.handle).collect();
-        if !handles.is_empty() {
-            out.push(Output::Expel(handles));
+        let passes = ids.into_iter().filter_map(|id| Some((id, self.sessions.remove(&id)?.pass?.handle)));
+        let expelled: Vec<(SessionId, Option<Handle>)> = passes.collect();
+        if !expelled.is_empty() {
+            out.push(Output::Expel(expelled));
         }
     }
 

@@ -8,6 +8,7 @@ mod cors;
 mod drain;
 mod endpoints;
 mod fleet;
+mod grants;
 mod health;
 mod helpers;
 mod hooks;

@@ -1,12 +1,13 @@
 //! One node: what the cluster says of it, and what this edge met.
 
-use super::Change;
+use super::{Change, Endpoints};
 use crate::config::Upstream;
 use placement::{Limits, Member, State, Weight, Zone};
 use proto::{
     NodeId, ServiceId,
-    node::{Member as Told, NodeState, parse_endpoint},
+    node::{Member as Told, NodeAddresses, NodeState, parse_endpoint},
 };
+use std::sync::Arc;
 use url::Url;
 
 /// What this edge met at a node.
@@ -22,6 +23,7 @@ pub(super) enum Own {
 pub(super) struct Node {
     /// `None`: its enrolment has no address that can be used.
     pub(super) api: Option<Url>,
+    pub(super) endpoints: Endpoints,
     weight: Weight,
     zone: Option<Zone>,
     limits: Limits,
@@ -39,6 +41,7 @@ impl Node {
     pub(super) fn fixed(upstream: &Upstream) -> Self {
         Self {
             api: Some(upstream.api.clone()),
+            endpoints: fixed_endpoints(upstream),
             weight: Weight::new(upstream.weight.into()).unwrap_or(Weight::ONE),
             zone: upstream.zone.as_deref().map(|name| Zone(name.into())),
             limits: Limits::default(),
@@ -59,6 +62,7 @@ impl Node {
     pub(super) const fn member_of_cluster() -> Self {
         Self {
             api: None,
+            endpoints: Endpoints { http: None, rtmp: None, srt: None, rtc: None },
             weight: Weight::ONE,
             zone: None,
             limits: Limits { streams: None, clients: None, bandwidth_kbps: None },
@@ -115,6 +119,7 @@ impl Node {
         };
         if !self.fixed {
             self.api = api(&told.at.api);
+            self.endpoints = endpoints(&told.at);
             self.weight = Weight::new(told.weight.into()).unwrap_or(Weight::ONE);
             self.zone = told.zone.as_deref().map(|name| Zone(name.into()));
         }
@@ -149,6 +154,27 @@ impl Node {
             ..Member::new(id.clone())
         }
     }
+}
+
+/// As the membership says.
+fn endpoints(at: &NodeAddresses) -> Endpoints {
+    let one = |text: &Option<String>| text.as_deref().filter(|text| parse_endpoint(text).is_some()).map(Arc::from);
+    Endpoints { http: one(&at.http), rtmp: one(&at.rtmp), srt: one(&at.srt), rtc: one(&at.rtc) }
+}
+
+/// As `SRS_UPSTREAM` says; what it leaves out is where SRS has it by itself, beside its API.
+fn fixed_endpoints(upstream: &Upstream) -> Endpoints {
+    let one = |name: &str, port: u16| {
+        let host = upstream.api.host_str()?;
+        let said = upstream.endpoints.get(name).map(String::as_str);
+        let text = match said {
+            Some(text) if text.bytes().all(|b| b.is_ascii_digit()) => format!("{host}:{text}"),
+            Some(text) => text.to_owned(),
+            None => format!("{host}:{port}"),
+        };
+        parse_endpoint(&text).is_some().then(|| text.into())
+    };
+    Endpoints { http: one("http", 8080), rtmp: one("rtmp", 1935), srt: one("srt", 10080), rtc: one("rtc", 8000) }
 }
 
 fn api(endpoint: &str) -> Option<Url> {

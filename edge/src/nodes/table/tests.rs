@@ -46,6 +46,23 @@ fn members(version: u64, members: &[Told]) -> Membership {
 }
 
 #[test]
+fn media_ports_are_as_told_and_srs_s_own_where_the_setting_is_silent() {
+    let mut named = upstream(1985, Some("n1"));
+    named.endpoints = BTreeMap::from([("rtmp", "1936".to_owned()), ("srt", "10.0.0.9:10081".to_owned())]);
+    let mut table = NodeTable::new(&[named]);
+    let told =
+        NodeAddresses { api: "10.0.0.1:1985".into(), rtmp: Some("10.0.0.1:1935".into()), ..NodeAddresses::default() };
+    let told = Told { at: told, ..member("n2", "run1", NodeState::Up) };
+    table.learn(&members(1, &[member("n1", "run1", NodeState::Up), told])).unwrap();
+    let at = table.get(&node("n1")).unwrap().at;
+    assert_eq!(at.rtmp.as_deref(), Some("127.0.0.1:1936"));
+    assert_eq!(at.srt.as_deref(), Some("10.0.0.9:10081"));
+    assert_eq!((at.http.as_deref(), at.rtc.as_deref()), (Some("127.0.0.1:8080"), Some("127.0.0.1:8000")));
+    let at = table.get(&node("n2")).unwrap().at;
+    assert_eq!((at.rtmp.as_deref(), at.srt), (Some("10.0.0.1:1935"), None), "it has no SRT");
+}
+
+#[test]
 fn ids_are_learnt_and_restarts_noticed() {
     let mut table = NodeTable::new(&[upstream(1, None), upstream(2, None)]);
     assert_eq!(table.counts(), (0, 2));

@@ -79,8 +79,8 @@ pub struct NewSession {
 pub struct Pass {
     /// The token.
     pub jti: TokenId,
-    /// The session as its node knows it.
-    pub handle: Handle,
+    /// The session as its node knows it; `None` for one that ends with this edge's relay of it.
+    pub handle: Option<Handle>,
 }
 
 /// What the shell must do, in order; [`Output::Wait`] is always last unless [`Output::End`] is.
@@ -96,8 +96,8 @@ pub enum Output {
     Confirm(Vec<SessionId>),
     /// These sessions are gone with their node, or with their stream's move.
     Lost(Vec<SessionId>),
-    /// End these at their node.
-    Expel(Vec<Handle>),
+    /// End these, at their node where they have a handle.
+    Expel(Vec<(SessionId, Option<Handle>)>),
     /// Sessions held now, for the gauge.
     Sessions(usize),
     /// Nothing is left: end.

@@ -51,7 +51,7 @@ fn opened(n: u8, role: Role) -> Input {
 
 /// A viewer's that a token let in.
 fn let_in(n: u8, jti: TokenId) -> Input {
-    let pass = Some(Box::new(Pass { jti, handle: handle(n, &placement(1)) }));
+    let pass = Some(Box::new(Pass { jti, handle: Some(handle(n, &placement(1))) }));
     Input::Opened(NewSession { id: session(n), role: Role::Play, at: placement(1), pass })
 }
 
@@ -182,7 +182,7 @@ fn a_revoked_token_expels_whom_it_let_in() {
     core.handle(at(0), let_in(3, TokenId::from_bytes([8; 16])));
     assert_eq!(core.passes().len(), 2);
     let out = core.handle(at(1), Input::Revoked(jti()));
-    assert!(out.contains(&Output::Expel(vec![handle(2, &placement(1))])), "{out:?}");
+    assert!(out.contains(&Output::Expel(vec![(session(2), Some(handle(2, &placement(1))))])), "{out:?}");
     assert_eq!(core.sessions(), 2);
     assert!(!core.handle(at(1), Input::Revoked(jti())).iter().any(|o| matches!(o, Output::Expel(_))), "once");
 }

@@ -8,7 +8,7 @@ pub(crate) mod wire;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use data_encoding::BASE64URL_NOPAD;
-use edge::{App, Config};
+use edge::{App, Config, Front};
 use kit::{env::Env, testing::TestRedis, token::MediaSigner};
 use proto::{
     StreamId, TokenId, keys,
@@ -40,6 +40,7 @@ pub(crate) struct World {
     signer: MediaSigner,
     key_secret: ClusterSecret,
     edges: Vec<(u16, CancellationToken)>,
+    fronts: Vec<Front>,
     settings: Vec<(String, String)>,
 }
 
@@ -161,11 +162,26 @@ impl World {
             ("SRS_UPSTREAM".to_owned(), upstream.join(",")),
             ("CONTROL_API_URL".to_owned(), format!("http://{control}")),
             ("EDGE_DRAIN_SECONDS".to_owned(), "0".to_owned()),
+            // A test that wants one of these says where.
+            ("WEBRTC_RELAY".to_owned(), "off".to_owned()),
+            ("EDGE_RTMP_LISTEN".to_owned(), "off".to_owned()),
+            ("EDGE_SRT_LISTEN".to_owned(), "off".to_owned()),
+            ("EDGE_RTC_LISTEN".to_owned(), "off".to_owned()),
         ];
         all.retain(|(name, _)| settings.iter().all(|(other, _)| name != other));
         all.extend(settings.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
         let http = Client::builder().redirect(Policy::none()).timeout(Duration::from_secs(20)).build().unwrap();
-        Self { redis, truth, nodes: fakes, http, signer, key_secret, edges: Vec::new(), settings: all }
+        Self {
+            redis,
+            truth,
+            nodes: fakes,
+            http,
+            signer,
+            key_secret,
+            edges: Vec::new(),
+            fronts: Vec::new(),
+            settings: all,
+        }
     }
 
     /// Starts another edge of the same cluster and says which it is.
@@ -173,9 +189,15 @@ impl World {
         let config = Config::read(Env::new(self.settings.clone())).unwrap();
         let app = App::build(config).await.unwrap();
         let (port, stop) = (app.port(), CancellationToken::new());
+        self.fronts.push(app.front().clone());
         actix_web::rt::spawn(app.run(stop.clone()));
         self.edges.push((port, stop));
         self.edges.len() - 1
+    }
+
+    /// What an edge's own fronts call.
+    pub(crate) fn front(&self, edge: usize) -> &Front {
+        &self.fronts[edge]
     }
 
     /// Ends an edge, as SIGTERM does.
