@@ -12,10 +12,17 @@ use crate::{
     sessions::live,
     srs::SrsError,
     store::pg::claims::{self, Asked, Ended, Fence, Held, Publisher, Taken},
+    streams,
 };
 use kit::{clock, kv::Cmd, pg::PgError};
 use placement::Policy;
-use proto::{BroadcastId, ClientId, UserId, internal::ReserveRequest, keys, node::NodeState, session::EndReason};
+use proto::{
+    BroadcastId, ClientId, UserId,
+    internal::{Credential, ReserveRequest},
+    keys,
+    node::NodeState,
+    session::EndReason,
+};
 use std::time::Duration;
 
 /// Statements tried for one publisher: each but the last follows from what the one before saw.
@@ -130,7 +137,15 @@ pub enum Reserved {
 /// [`PlacingError`].
 pub async fn reserve(state: &State, ask: &ReserveRequest) -> Result<Reserved, PlacingError> {
     if !state.away.is_on() {
-        match by_database(state, ask).await {
+        let mut done = by_database(state, ask).await;
+        // An open edge admits everybody, also to streams that nobody made.
+        if matches!(done, Ok(Reserved::Claimed(Claimed::NoStream)))
+            && ask.credential == Credential::Open
+            && streams::create_open(state, &ask.stream).await?
+        {
+            done = by_database(state, ask).await;
+        }
+        match done {
             Err(PlacingError::Store(error)) if state.away.notes(&error) => {
                 tracing::warn!(error = %kit::telemetry::chain(&error), stream = %ask.stream, "a stream is reserved from memory");
             }

@@ -1,6 +1,6 @@
 //! Every setting of control-api, its variable, default and unit. Nothing else reads the environment.
 
-use crate::secrets::seal::Sealer;
+use crate::{domain::account::Email, secrets::seal::Sealer};
 use kit::{
     env::{Env, EnvError},
     kv::RedisConfig,
@@ -72,6 +72,9 @@ pub struct Config {
     pub nodes_cidr: Networks,
     /// Whether SRS of a major nobody has tried may join. `ALLOW_UNKNOWN_SRS` (`1`, `0`), default no.
     pub allow_unknown_srs: bool,
+    /// Whose streams become those that a publisher of an edge with `EDGE_AUTH=open` names and that do not exist. `OPEN_STREAMS_OWNER` (an account's
+    /// e-mail), default nobody's: such publishers are refused.
+    pub open_streams_owner: Option<Email>,
     /// Where clients reach the cluster.
     pub urls: BaseUrls,
     /// Under which path a proxy shows this API. `PUBLIC_API_PATH`, default `/api`; cookies and the OpenAPI server carry it.
@@ -109,6 +112,8 @@ impl Config {
             nodes: env.read("NODES_BOOTSTRAP", nodes).unwrap_or_default(),
             nodes_cidr: env.or("NODES_CIDR", Networks::private()),
             allow_unknown_srs: env.read("ALLOW_UNKNOWN_SRS", switch).unwrap_or_default(),
+            open_streams_owner: env
+                .read("OPEN_STREAMS_OWNER", |raw| Email::parse(raw).map_err(|bad| bad.rule.to_owned())),
             urls,
             public_path: env.read("PUBLIC_API_PATH", public_path).unwrap_or_else(|| "/api".to_owned()),
             cors_origins: env.read("CONTROL_API_CORS_ORIGINS", origins).unwrap_or_default(),
@@ -264,12 +269,13 @@ mod tests {
             ("NODES_BOOTSTRAP", "n1:short"),
             ("NODES_CIDR", "everywhere"),
             ("ALLOW_UNKNOWN_SRS", "perhaps"),
+            ("OPEN_STREAMS_OWNER", "hunter2"),
             ("CONTROL_LISTEN", "nowhere"),
             ("CONTROL_API_CORS_ORIGINS", "https://a.example/path"),
             ("PUBLIC_API_PATH", "a b"),
         ])
         .unwrap_err();
-        assert_eq!(error.lines().len(), 11, "{error}");
+        assert_eq!(error.lines().len(), 12, "{error}");
         assert!(!error.to_string().contains("hunter") && !error.to_string().contains("n1:short"), "{error}");
     }
 

@@ -14,16 +14,17 @@ use crate::{
             audit,
             stream_keys::{self, Retired},
             streams::{self as store, After, StreamRow},
-            tokens,
+            tokens, users,
         },
     },
 };
-use kit::pg::GenericClient;
+use kit::pg::{GenericClient, PgError};
 use proto::{
     StreamId, UserId,
     api::{CreateStream, NewStream, RotatedKey, Stream, UpdateStream},
     internal::Credential,
     session::EndReason,
+    stream::Visibility,
     stream_key::StreamKey,
 };
 use serde_json::json;
@@ -85,6 +86,36 @@ pub async fn create(state: &State, body: &CreateStream, by: &Actor) -> Result<Ne
     transaction.commit().await?;
     cache::stream_changed(state, &made.facts()).await;
     Ok(NewStream { stream: made.0, stream_key: key.expose().to_owned() })
+}
+
+/// Makes the stream that a publisher of an open edge names, for the account of `OPEN_STREAMS_OWNER`.
+///
+/// It is public, titled by its id, and without a key. False when nobody is to own such streams, the owner has too many, or the id belonged to a stream that was deleted.
+///
+/// # Errors
+/// [`PgError`].
+pub async fn create_open(state: &State, id: &StreamId) -> Result<bool, PgError> {
+    let Some(email) = &state.config.open_streams_owner else { return Ok(false) };
+    let mut client = state.pg.get().await?;
+    let transaction = client.transaction().await?;
+    let Some((owner, _)) = users::by_email(&*transaction, email).await? else {
+        tracing::error!("OPEN_STREAMS_OWNER names no account; publishers of open edges are refused");
+        return Ok(false);
+    };
+    if store::count_of(&*transaction, owner.id).await? >= STREAMS_PER_OWNER_MAX
+        || !store::insert(&*transaction, id, owner.id, id.as_str(), Visibility::Public).await?
+    {
+        return Ok(false);
+    }
+    let (target, detail) = (format!("stream/{id}"), json!({ "by": "open edge" }));
+    let entry = audit::Entry { actor: None, action: "stream.create", target, ip: None, detail: &detail };
+    audit::insert(&*transaction, entry).await?;
+    let made = store::get(&*transaction, id).await?;
+    transaction.commit().await?;
+    if let Some(made) = made {
+        cache::stream_changed(state, &made.facts()).await;
+    }
+    Ok(true)
 }
 
 async fn insert(

@@ -14,10 +14,13 @@ pub use grant::{Grant, GrantRequest};
 pub use lease::Lease;
 pub(crate) use wire::Parts;
 
-use crate::{config::Config, error::ApiError, hooks::Hooks, metrics::Metrics};
-use proto::{EdgeId, NodeId, SessionId};
-use std::{net::IpAddr, sync::Arc};
+use crate::{config::Config, error::ApiError, hooks::Hooks, metrics::Metrics, nodes::NodeTable};
+use proto::{EdgeId, NodeId, SessionId, srs::api::Versions};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
+
+/// How long one node may take to say its version.
+const VERSIONS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Requests that are limited per client address, besides opening (which [`Front::open`] limits itself).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +126,19 @@ impl Front {
     #[must_use]
     pub fn leaving(&self) -> bool {
         self.0.leaving.is_cancelled()
+    }
+
+    /// The version of the first media node that answers.
+    ///
+    /// # Errors
+    /// [`ApiError::NodeUnavailable`].
+    pub async fn node_versions(&self) -> Result<Versions, ApiError> {
+        for node in self.0.nodes.look(NodeTable::in_use) {
+            if let Ok(versions) = self.0.srs.versions(&node.api, VERSIONS_WITHIN).await {
+                return Ok(versions);
+            }
+        }
+        Err(ApiError::NodeUnavailable)
     }
 
     /// Counts one request of `client` against its limit.

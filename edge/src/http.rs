@@ -15,5 +15,6 @@ pub(crate) mod query;
 pub(crate) mod sessions;
 pub(crate) mod srs_form;
 pub(crate) mod srs_json;
+pub(crate) mod versions;
 pub(crate) mod whep;
 pub(crate) mod whip;

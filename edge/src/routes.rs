@@ -4,7 +4,7 @@
 
 use crate::{
     ApiError,
-    http::{dress::dress, endpoint, health, hooks, sessions, srs_form, srs_json, whep, whip},
+    http::{dress::dress, endpoint, health, hooks, sessions, srs_form, srs_json, versions, whep, whip},
 };
 use actix_web::{
     HttpResponse, Resource,
@@ -28,6 +28,8 @@ fn table(config: &mut ServiceConfig) {
     config.service(node("/v1/hooks/srs/{node}/{secret}").route(web::post().to(hooks::srs)));
     config.service(node("/v1/hooks/heartbeat/{node}/{secret}").route(web::post().to(hooks::heartbeat)));
     config.service(node(proto::srs::REGISTER_PATH).route(web::post().to(hooks::register)));
+    let versions = resource([proto::srs::VERSIONS_PATH.to_owned(), format!("{}/", proto::srs::VERSIONS_PATH)]);
+    config.service(versions.route(web::get().to(versions::get)).default_service(to(health::refuse)));
     for prefix in PREFIXES {
         let path = |rest: &str| format!("{prefix}/{rest}");
         let whip = endpoint(&path("whip/{stream}")).route(web::get().to(whip::get)).route(web::head().to(whip::get));
@@ -85,7 +87,7 @@ async fn nothing_here() -> Result<HttpResponse, ApiError> {
 
 /// The word for a route in metrics and logs: the last fixed part of its pattern, `other` where nothing is mounted.
 pub(crate) fn label(pattern: Option<&str>) -> &'static str {
-    const LABELS: [(&str, &str); 14] = [
+    const LABELS: [(&str, &str); 15] = [
         ("/whip/{stream}", "whip"),
         ("/whep/{stream}", "whep"),
         ("/sessions/{handle}", "session"),
@@ -97,6 +99,7 @@ pub(crate) fn label(pattern: Option<&str>) -> &'static str {
         ("/hooks/srs/{node}/{secret}", "hook"),
         ("/hooks/heartbeat/{node}/{secret}", "heartbeat"),
         (proto::srs::REGISTER_PATH, "register"),
+        (proto::srs::VERSIONS_PATH, "versions"),
         ("/healthz", "healthz"),
         ("/readyz", "readyz"),
         ("/metrics", "metrics"),

@@ -7,3 +7,5 @@ pub mod param;
 
 /// Where SRS 8 registers itself: the body of a heartbeat, with its secret as Bearer.
 pub const REGISTER_PATH: &str = "/api/v1/srs/register";
+/// Where SRS says who it is, which run, and which version.
+pub const VERSIONS_PATH: &str = "/api/v1/versions";

@@ -198,3 +198,22 @@ async fn edges_ask_for_keys_streams_routes_and_sessions() {
     edge.get(control, &format!("/internal/v1/sessions/{}", new_session())).await.is_problem(404, "session-not-found");
     scene.stop().await;
 }
+
+#[actix_web::test]
+async fn a_publisher_of_an_open_edge_makes_the_stream_it_names_where_somebody_owns_such() {
+    let scene = Scene::start("public").await;
+    let nobody_made: StreamId = StreamId::parse("livestream").unwrap();
+    let refused = scene.edge.reserve(scene.control(), &nobody_made, &scene.node, &Credential::Open).await;
+    refused.is_problem(404, "stream-not-found");
+    let owned = scene.test.another(&[("OPEN_STREAMS_OWNER", "Channel@Example.org")]).await;
+    let owner = owned.user("channel").await;
+    scene.node.beat(&owned).await;
+    let keyed = scene.edge.reserve(&owned, &nobody_made, &scene.node, &scene.key).await;
+    keyed.is_problem(404, "stream-not-found");
+    let open = scene.edge.reserve(&owned, &nobody_made, &scene.node, &Credential::Open).await;
+    assert_eq!(open.status, 200, "{open:?}");
+    let made = owned.get("/v1/streams/livestream", Some(&owner)).await;
+    assert_eq!(made.is(200).body["visibility"], "public");
+    owned.stop().await;
+    scene.stop().await;
+}

@@ -178,6 +178,12 @@ impl NodeTable {
         })
     }
 
+    /// Nodes that take or keep streams.
+    #[must_use]
+    pub fn in_use(&self) -> Vec<NodeAddress> {
+        self.nodes.keys().filter_map(|id| self.get(id)).filter(|node| node.up).collect()
+    }
+
     /// Whether the cluster knows the node: only then is it told what was met there.
     #[must_use]
     pub fn is_member(&self, id: &NodeId) -> bool {

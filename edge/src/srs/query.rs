@@ -35,7 +35,7 @@ pub(super) fn delete_url(api: &Url, stream: &StreamId, session: &SrsSession) -> 
 }
 
 pub(super) fn versions_url(api: &Url) -> Url {
-    url(api, "/api/v1/versions", None)
+    url(api, proto::srs::VERSIONS_PATH, None)
 }
 
 #[cfg(test)]

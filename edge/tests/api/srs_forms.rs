@@ -157,3 +157,17 @@ async fn srs_forms_take_no_other_method() {
         }
     }
 }
+
+#[actix_web::test]
+async fn an_open_edge_says_the_version_of_the_srs_behind_it_and_no_other_does() {
+    let world = World::with(1, &[("EDGE_AUTH", "open")]).await;
+    for path in ["/api/v1/versions", "/api/v1/versions/"] {
+        let body: Value = world.request(Method::GET, &world.url(path)).send().await.unwrap().json().await.unwrap();
+        assert_eq!(body["code"], 0, "{body}");
+        assert_eq!(body["data"]["major"], 5, "{body}");
+        assert!(body["server"].as_str().unwrap().starts_with("edge-"), "{body}");
+    }
+    let world = World::start().await;
+    let answer = world.request(Method::GET, &world.url("/api/v1/versions")).send().await.unwrap();
+    assert_eq!(answer.status(), 404);
+}

@@ -1,6 +1,6 @@
 //! Answers of SRS's HTTP API that Keystone reads. SRS answers 200 with a `code`; errors are codes too.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Entries asked for in one page: SRS's ids shift between pages, so everything is taken in one.
 pub const PAGE_COUNT: u32 = 100_000;
@@ -8,7 +8,7 @@ pub const PAGE_COUNT: u32 = 100_000;
 pub const CODE_CLIENT_NOT_FOUND: i64 = 2049;
 
 /// What every answer begins with.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// 0 is success.
     pub code: i64,
@@ -24,7 +24,7 @@ pub struct Head {
 }
 
 /// `GET /api/v1/versions`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Versions {
     /// Code, node, run.
     #[serde(flatten)]
@@ -35,7 +35,7 @@ pub struct Versions {
 }
 
 /// A version.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     /// 5 in 5.0.216.
     #[serde(default)]
