@@ -11,6 +11,7 @@ pub mod nginx;
 pub mod placement;
 pub mod process;
 pub mod redis;
+pub mod replace;
 pub mod report;
 pub mod routing;
 pub mod serve;

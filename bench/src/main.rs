@@ -1,7 +1,11 @@
-//! `bench placement|routing|gossip|whip|sessions|hooks|claims|all`: runs measurements; tables on standard error, a JSON line each on standard output.
+//! `bench placement|routing|gossip|whip|sessions|hooks|claims|replace|all`: runs measurements; tables on standard error, a JSON line each on standard output.
 
-use bench::{gossip, hooks, placement, report::Report, routing, sessions, whip};
+use bench::{gossip, hooks, placement, replace, report::Report, routing, sessions, whip};
 use clap::{Parser, ValueEnum};
+use keystone::{
+    config::{Config, Media},
+    tools::{self, MediaChoice},
+};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -31,6 +35,8 @@ enum What {
     Hooks,
     /// Claims of control-api; needs `TEST_DATABASE_URL`.
     Claims,
+    /// A killed media node: until it is known and replaced; with the built-in node, and with SRS when there is one.
+    Replace,
     /// Everything.
     All,
 }
@@ -64,6 +70,12 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     if wants(What::Claims) {
         tell(hooks::claims::run().await?)?;
+    }
+    if wants(What::Replace) {
+        tell(Box::pin(replace::run(Media::Builtin)).await?)?;
+        if matches!(tools::media(&Config::from_process()?, Media::Auto)?, MediaChoice::Srs { .. }) {
+            tell(Box::pin(replace::run(Media::Srs)).await?)?;
+        }
     }
     Ok(if met || !cli.strict { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -130,7 +130,7 @@ impl Fitness {
         let Some(entry) = nodes.get_mut(node) else { return Vec::new() };
         let before = entry.alive_ms;
         let alive = match &input {
-            Input::Beat(_) | Input::Word(_, _, Met::Answered) => true,
+            Input::Beat(_) | Input::Heard(_) | Input::Word(_, _, Met::Answered) => true,
             Input::Hook(_)
             | Input::Word(..)
             | Input::Checked(_)

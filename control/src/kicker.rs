@@ -8,6 +8,7 @@ use crate::{
     store::pg::kicks,
 };
 use kit::pg::PgError;
+use proto::{NodeId, node::NodeState};
 use std::{
     collections::VecDeque,
     sync::{Mutex, PoisonError},
@@ -123,7 +124,10 @@ pub async fn run_once(state: &State) -> Result<usize, PgError> {
             state.kicker.remember(client);
         }
     }
-    let due = kicks::due(&state.pg, BATCH).await?;
+    let enrolled = state.nodes.enrolments();
+    let away = enrolled.keys().filter(|node| state.health.state(node) == Some(NodeState::Down));
+    let away: Vec<NodeId> = away.cloned().collect();
+    let due = kicks::due(&state.pg, BATCH, &away).await?;
     let tries = due.iter().map(|owed| async { kick(state, &owed.client).await.then_some(owed.id) });
     let done: Vec<i64> = futures_util::future::join_all(tries).await.into_iter().flatten().collect();
     if !done.is_empty() {

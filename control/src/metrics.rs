@@ -4,7 +4,7 @@ pub mod gossip;
 pub mod media;
 pub mod nodes;
 
-use crate::app::State;
+use crate::{app::State, hooks::heartbeat};
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -153,6 +153,7 @@ impl Metrics {
         self.postgres.with_label_values(&["open"]).set(i64::try_from(all).unwrap_or(i64::MAX));
         self.redis_up.set(i64::from(state.kv.connected()));
         state.gossip.size_at_scrape();
+        heartbeat::count_versions(state);
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }

@@ -1,7 +1,8 @@
 /**
  * One browser publishes and two watch, each through an edge of its own, while somebody does things to the cluster. Prints `{"ready":…}` when
- * both see the picture; then every line on standard input is a mark ("kill node-1"), and its end ends the run. The answer is one JSON line: for
- * each mark and viewer, the longest time without a new picture until the next mark, and how many sessions were opened.
+ * both see the picture; then every line on standard input is a mark ("kill node-1"), and its end ends the run once both see it again. The answer
+ * is one JSON line: for each mark and viewer, the longest time without a new picture until the next mark, how many sessions were opened and when
+ * (ms after the mark), and the pictures of each second.
  *
  * KEYSTONE_URL    the cluster's address, http://127.0.0.1:8880
  * KEYSTONE_EDGES  an edge's origin for each viewer, http://127.0.0.1:8082,http://127.0.0.1:8182
@@ -50,6 +51,7 @@ async function run([first, ...others]) {
       viewers.map((v, at) => v.page.screenshot({ path: `${folder}/failover-${marks.length}-${at}.png` })),
     );
   }
+  await Promise.all(viewers.map(seesAgain));
   const over = Date.now();
   await Promise.all(viewers.map((v, at) => v.page.screenshot({ path: `${folder}/failover-end-${at}.png` })));
   const seen = await Promise.all(viewers.map((v) => v.page.evaluate(() => window.framesSeen)));
@@ -61,16 +63,26 @@ async function run([first, ...others]) {
   if (rows.some((row) => row.viewers.some((v) => v.frames === 0))) process.exitCode = 1;
 }
 
+/** Waits for another 30 pictures. */
+async function seesAgain({ page }) {
+  const seen = await page.evaluate(() => window.framesSeen.length);
+  await page.waitForFunction((before) => window.framesSeen.length > before + 30, seen);
+}
+
 /** What one viewer saw between two times. */
 function told(viewer, times, from, to) {
   const within = times.filter((at) => at >= from && at < to);
   const edgesOf = [from, ...within, to];
   const gaps = edgesOf.slice(1).map((at, index) => at - edgesOf[index]);
+  const opened = viewer.opened.filter((at) => at >= from && at < to).map((at) => at - from);
+  const seconds = new Array(Math.ceil((to - from) / 1000)).fill(0);
+  for (const at of within) seconds[Math.floor((at - from) / 1000)] += 1;
   return {
     edge: viewer.edge,
     frames: within.length,
     longest_gap_ms: Math.round(Math.max(...gaps)),
-    opened: viewer.opened.filter((at) => at >= from && at < to).length,
+    opened_ms: opened,
+    frames_each_second: seconds,
   };
 }
 

@@ -93,6 +93,14 @@ impl Health {
         self.sign_ms
     }
 
+    /// Whether what its present run carried may be ended (again): it is down, the prober's own look says so too, and no sign of life stands
+    /// against it. Being told that it is down is not enough: that may have been before it came back.
+    #[must_use]
+    pub fn is_gone(&self, now_ms: u64) -> bool {
+        let missed = matches!(self.own(), Some((Met::Refused | Met::Silent, _)));
+        self.state == NodeState::Down && missed && now_ms.saturating_sub(self.sign_ms) >= VETO_MS
+    }
+
     /// Whether it should be looked at more often than a healthy node.
     #[must_use]
     pub const fn is_uneasy(&self) -> bool {
@@ -120,6 +128,7 @@ impl Health {
         let settles = !matches!(input, Input::Hook(_) | Input::Told(..));
         match input {
             Input::Beat(service) => self.beat(service, now_ms, &mut out),
+            Input::Heard(service) => self.heard(service, now_ms, &mut out),
             Input::Hook(service) => {
                 if self.service.as_ref() == Some(&service) {
                     self.sign_ms = now_ms;
@@ -151,6 +160,20 @@ impl Health {
             self.run(service, out);
         } else if matches!(self.state, NodeState::Down | NodeState::Suspect) {
             out.push(Output::Look);
+        }
+    }
+
+    /// It tells of a run only while none is known: it may be older than what the node itself was seen to be since.
+    fn heard(&mut self, service: ServiceId, now_ms: u64, out: &mut Vec<Output>) {
+        match &self.service {
+            None => {
+                self.next_run(service);
+                (self.beaten, self.sign_ms) = (true, now_ms);
+                out.push(Output::Look);
+            }
+            Some(known) if *known == service => self.beat(service, now_ms, out),
+            Some(_) if self.over.contains(&service) => {}
+            Some(_) => out.push(Output::Look),
         }
     }
 
@@ -199,12 +222,11 @@ impl Health {
     }
 
     fn told(&mut self, state: NodeState, service: Option<ServiceId>) {
-        if self.judges {
+        if self.judges || service.as_ref().is_some_and(|service| self.over.contains(service)) {
             return;
         }
         if let Some(service) = service
             && self.service.as_ref() != Some(&service)
-            && !self.over.contains(&service)
         {
             self.next_run(service);
         }
@@ -237,6 +259,9 @@ impl Health {
         out.push(Output::Look);
         if self.judges && self.state != NodeState::Joining {
             self.change(NodeState::Joining, Cause::Restarted, out);
+        } else if self.state == NodeState::Down {
+            // Another prober said that of the run before.
+            self.state = NodeState::Joining;
         }
     }
 

@@ -90,6 +90,51 @@ fn a_node_joins_when_it_was_heard_checked_and_answers() {
 }
 
 #[test]
+fn who_was_only_told_that_a_node_is_down_ends_nothing_before_it_looked_itself() {
+    let mut case = Case::up();
+    case.health.judge(false);
+    case.after(4_000).tell(Input::Told(NodeState::Down, Some(run(1)))).is(NodeState::Down);
+    case.health.judge(true);
+    case.after(0);
+    assert!(!case.health.is_gone(case.now_ms), "it may have come back since");
+    case.probe(Met::Silent).is(NodeState::Down);
+    assert!(case.health.is_gone(case.now_ms));
+    case.beat(1);
+    assert!(!case.health.is_gone(case.now_ms + VETO_MS - 1) && case.health.is_gone(case.now_ms + VETO_MS));
+    case.probe(Met::Answered).is(NodeState::Joining);
+    assert!(!case.health.is_gone(case.now_ms + VETO_MS));
+}
+
+#[test]
+fn what_another_prober_said_of_an_earlier_run_is_not_true_of_the_next() {
+    let mut case = Case::up();
+    case.health.judge(false);
+    case.tell(Input::Told(NodeState::Down, Some(run(1)))).is(NodeState::Down);
+    case.beat(2).is(NodeState::Joining);
+    case.tell(Input::Told(NodeState::Down, Some(run(1)))).is(NodeState::Joining);
+    case.tell(Input::Told(NodeState::Down, Some(run(2)))).is(NodeState::Down);
+}
+
+#[test]
+fn word_of_a_heartbeat_of_another_run_only_makes_the_prober_look() {
+    let mut case = Case { health: Health::default(), now_ms: 1_000_000, out: Vec::new() };
+    case.tell(Input::Heard(run(1)));
+    assert_eq!(
+        (case.health.service(), case.count(&Output::Run(run(1)))),
+        (Some(&run(1)), 0),
+        "nothing is ended by hearsay"
+    );
+    case.checked().probe(Met::Answered).is(NodeState::Up);
+    case.tell(Input::Heard(run(2))).is(NodeState::Up);
+    assert_eq!((case.health.service(), case.out.last()), (Some(&run(1)), Some(&Output::Look)));
+    case.tell(Input::Word(Witness::Prober, run(2), Met::Answered)).is(NodeState::Joining);
+    assert_eq!(case.count(&Output::Run(run(2))), 1);
+    let looks = case.count(&Output::Look);
+    case.tell(Input::Heard(run(1)));
+    assert_eq!((case.health.service(), case.count(&Output::Look)), (Some(&run(2)), looks), "that run is over");
+}
+
+#[test]
 fn one_witness_makes_a_suspect_and_two_good_answers_clear_it() {
     let mut case = Case::up();
     case.after(1_000).probe(Met::Silent).is(NodeState::Suspect).because(Cause::Missed);
@@ -232,6 +277,7 @@ fn input() -> impl Strategy<Value = Input> {
     let by = prop_oneof![Just(Witness::Prober), Just(edge()), Just(other())];
     prop_oneof![
         (1..3_u8).prop_map(|n| Input::Beat(run(n))),
+        (1..3_u8).prop_map(|n| Input::Heard(run(n))),
         (1..3_u8).prop_map(|n| Input::Hook(run(n))),
         (by, 1..3_u8, met()).prop_map(|(by, n, met)| Input::Word(by, run(n), met)),
         any::<bool>().prop_map(Input::Checked),
@@ -252,7 +298,9 @@ proptest! {
             now_ms += pause;
             let present = health.service().cloned();
             match &input {
-                Input::Beat(service) | Input::Hook(service) if Some(service) == present.as_ref() => sign_ms = now_ms,
+                Input::Beat(service) | Input::Heard(service) | Input::Hook(service) if Some(service) == present.as_ref() => {
+                    sign_ms = now_ms;
+                }
                 Input::Word(by, service, met)
                     if *met != Met::OtherRun
                         && (*by == Witness::Prober || Some(service) == present.as_ref())
@@ -263,7 +311,7 @@ proptest! {
                     if *met == Met::Refused { refused.insert(by.clone(), now_ms); }
                     if matches!(met, Met::Refused | Met::Silent) { bad.insert(by.clone(), now_ms); }
                 }
-                Input::Beat(_) | Input::Hook(_) | Input::Word(..) | Input::Checked(_) | Input::Stale(_) | Input::Told(..)
+                Input::Beat(_) | Input::Heard(_) | Input::Hook(_) | Input::Word(..) | Input::Checked(_) | Input::Stale(_) | Input::Told(..)
                 | Input::Deaf
                 | Input::Tick => {}
             }

@@ -71,6 +71,21 @@ pub enum VersionVerdict {
     Refuse,
 }
 
+impl VersionVerdict {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Fine, Self::Warn, Self::Refuse];
+
+    /// The word used in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fine => "fine",
+            Self::Warn => "warn",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
 /// A fault of SRS: the majors and revisions that mend it, and its line for the operator. Older majors have it, later ones do not; without a mend
 /// all have it. Source: peers.md 5, srs-facts.md 0.
 struct Fault(&'static [(u32, u32)], &'static str);

@@ -34,12 +34,21 @@ pub fn spawn(state: &Arc<State>, node: &NodeId) {
 }
 
 /// One statement frees the claims; whoever does it second frees none.
+///
+/// Their publishers are owed a kick: a node that was only cut off still has them, and their streams may be live elsewhere by the time it is back.
 async fn end(state: &Arc<State>, node: &NodeId, service: &ServiceId) -> Result<(), PgError> {
     let ended = claims::end(&state.pg, Which::Run(node, service), EndReason::NodeLost).await?;
     state.media.claims("lost", ended.len());
+    let owner = |claim: &claims::Ended| {
+        Some(Owner { node: claim.node.clone(), service: claim.service.clone(), client: claim.client.clone()? })
+    };
+    let owed: Vec<Owner> = ended.iter().filter_map(owner).collect();
+    if !owed.is_empty() {
+        kicks::owe(&state.pg, &owed, claims::reason_word(EndReason::NodeLost), 0).await?;
+        state.kicker.owed(owed.len());
+    }
     let told = |publisher: claims::Ended| async move { live::ended(state, &publisher, EndReason::NodeLost).await };
     stream::iter(ended).for_each_concurrent(AT_ONCE, told).await;
-    kicks::forget_run(&state.pg, node, service).await?;
     let count = state.sessions.lose_run(node, service);
     if count > 0 {
         tracing::info!(%node, count, "sessions ended with their node");

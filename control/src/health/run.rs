@@ -95,7 +95,7 @@ fn turn(state: &Arc<State>, began_ms: u64) {
 
 /// Tells a node's machine something and does what follows.
 pub fn feed(state: &Arc<State>, node: &NodeId, input: Input, now_ms: u64) {
-    if let Input::Beat(_) = input {
+    if let Input::Beat(_) | Input::Heard(_) = input {
         state.health.ensure(node);
     }
     for output in state.health.step(node, input, now_ms) {
@@ -232,13 +232,11 @@ impl super::Fitness {
         entry.due_ms = now_ms.saturating_add(asked.saturating_mul(stretch));
     }
 
-    /// Whether what a node that is down carried is to be ended (again): not while it gives signs of life, which it does when only the probes fail.
+    /// Whether what a node that is down carried is to be ended (again).
     fn is_to_end(&self, node: &NodeId, now_ms: u64) -> bool {
         let nodes = self.lock();
-        nodes.get(node).is_some_and(|entry| {
-            entry.health.state() == NodeState::Down
-                && now_ms.saturating_sub(entry.ended_ms) >= END_AGAIN_MS
-                && now_ms.saturating_sub(entry.health.sign_ms()) >= crate::domain::health::VETO_MS
-        })
+        nodes
+            .get(node)
+            .is_some_and(|entry| entry.health.is_gone(now_ms) && now_ms.saturating_sub(entry.ended_ms) >= END_AGAIN_MS)
     }
 }

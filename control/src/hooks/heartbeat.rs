@@ -51,6 +51,17 @@ async fn write(state: &State, info: &NodeInfo) -> Result<(), KvError> {
     state.kv.one(Cmd::hset(keys::NODES, info.id.as_str(), json)).await.map(|_| ())
 }
 
+/// Counts the nodes that were heard by what is known of their versions.
+pub fn count_versions(state: &State) {
+    let heard = state.nodes.all().into_iter().filter_map(|(_, info)| info);
+    let verdicts: Vec<VersionVerdict> =
+        heard.map(|info| version(&info.version, state.config.allow_unknown_srs).0).collect();
+    for one in VersionVerdict::ALL {
+        let nodes = verdicts.iter().filter(|verdict| **verdict == one).count();
+        state.health.metrics.count_versions(one, nodes);
+    }
+}
+
 /// Ends all that other runs of a node carried: claims, sessions, owed kicks.
 ///
 /// # Errors

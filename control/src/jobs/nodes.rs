@@ -76,7 +76,7 @@ fn heard(state: &Arc<State>, infos: Vec<NodeInfo>, now_ms: u64) {
     state.nodes.merge(infos);
     for (node, service, at_ms) in beats {
         if state.nodes.info(&node).is_some_and(|info| info.service == service) {
-            feed(state, &node, Input::Beat(service), at_ms);
+            feed(state, &node, Input::Heard(service), at_ms);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is counted of the media nodes' health.
 
 use super::media::register;
-use crate::domain::health::Cause;
+use crate::domain::{health::Cause, nodes::VersionVerdict};
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use proto::node::{Met, NodeState};
 use std::time::Duration;
@@ -19,6 +19,7 @@ pub struct NodeMetrics {
     verdicts: IntCounterVec,
     detect: Histogram,
     witnesses: IntCounterVec,
+    versions: IntGaugeVec,
     drained: IntCounterVec,
 }
 
@@ -55,6 +56,13 @@ impl NodeMetrics {
                 registry,
                 IntCounterVec::new(opts("node_witnesses_total", "Words of other witnesses"), &["by", "met"]),
             ),
+            versions: register(
+                registry,
+                IntGaugeVec::new(
+                    opts("node_versions", "Media nodes by what is known of their version of SRS"),
+                    &["verdict"],
+                ),
+            ),
             drained: register(
                 registry,
                 IntCounterVec::new(opts("node_drained_total", "What a drain's deadline ended"), &["role"]),
@@ -65,6 +73,11 @@ impl NodeMetrics {
     /// How many nodes are in a state.
     pub fn count(&self, state: &'static str, nodes: usize) {
         self.nodes.with_label_values(&[state]).set(i64::try_from(nodes).unwrap_or(i64::MAX));
+    }
+
+    /// How many nodes run a version that is `fine`, has known faults (`warn`), or is not let in (`refuse`).
+    pub fn count_versions(&self, verdict: VersionVerdict, nodes: usize) {
+        self.versions.with_label_values(&[verdict.as_str()]).set(i64::try_from(nodes).unwrap_or(i64::MAX));
     }
 
     /// A probe ended.

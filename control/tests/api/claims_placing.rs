@@ -2,6 +2,7 @@
 
 use super::{
     edge::{key_of, new_session},
+    helpers::until,
     media::{Node, Scene},
 };
 use proto::node::{Member, Membership, NodeAddresses, NodeLimits, NodeState};
@@ -73,5 +74,44 @@ async fn a_node_over_its_bound_is_passed_over() {
     // ⌈1.25 × 8 ÷ 2⌉ = 5.
     let first = got.iter().filter(|node| *node == "n1").count();
     assert_eq!((first, got.len() - first), (5, 3), "{got:?}");
+    scene.stop().await;
+}
+
+#[actix_web::test]
+async fn a_node_that_is_full_by_its_own_heartbeats_is_passed_over() {
+    let scene = Scene::start("public").await;
+    let control = scene.control();
+    let (one, two, up) = (&scene.node, Node::second(control).await, NodeState::Up);
+    let held = control.state.health.hold().await;
+    let learn = |n, members| control.state.fleet.learn(Membership { version: LATER + n, members });
+    let limits = NodeLimits { clients: Some(50), bandwidth_kbps: Some(8_000), ..NodeLimits::default() };
+    learn(1, vec![Member { limits, ..member(one, up) }, member(&two, up)]);
+    let path = format!("/v1/hooks/heartbeat/{}/{}", one.name, one.secret);
+    let beat = async |clients: u64, bytes: u64| {
+        let mut body = one.beat_body(5);
+        let system = json!({ "conn_srs": clients, "srs_recv_bytes": bytes / 4, "srs_send_bytes": bytes - bytes / 4 });
+        body["summaries"]["data"]["system"] = system;
+        control.post(&path, None, body).await.is(200);
+    };
+    let nodes = [one, &two];
+    beat(49, 0).await;
+    assert_eq!(reserved(&scene, &nodes).await.as_deref(), Ok("n1"));
+    beat(50, 0).await;
+    assert_eq!(reserved(&scene, &nodes).await.as_deref(), Ok("n2"), "50 clients are all it may have");
+    beat(49, 0).await;
+    assert_eq!(reserved(&scene, &nodes).await.as_deref(), Ok("n1"));
+    // Far more in a heartbeat than 8 Mbit/s make in the time between two of them.
+    let mut bytes = 0;
+    until("the heartbeats say that it sends too much", async || {
+        bytes += 1 << 33;
+        beat(1, bytes).await;
+        control.state.nodes.info(&one.id()).filter(|info| info.bandwidth_kbps > 8_000)
+    })
+    .await;
+    assert_eq!(reserved(&scene, &nodes).await.as_deref(), Ok("n2"));
+    learn(2, vec![Member { limits, ..member(one, up) }, member(&two, NodeState::Down)]);
+    let why = reserved(&scene, &nodes).await.unwrap_err();
+    assert!(why.contains("n1 is full: ") && why.contains("of 8000 kbit/s") && why.contains("n2 is down"), "{why}");
+    drop(held);
     scene.stop().await;
 }

@@ -31,6 +31,13 @@ async fn a_cordoned_node_keeps_what_it_has_and_takes_no_more() {
     assert!(scene.placement().await.is_some() && node.kicked().is_empty());
     control.post("/v1/nodes/n2:cordon", Some(&admin), json!({})).await.is_problem(409, "last-node");
     control.post("/v1/nodes/n2:drain", Some(&admin), json!({})).await.is_problem(409, "last-node");
+    for verb in ["cordon", "drain"] {
+        let route = format!("/v1/nodes/{{node}}:{verb}");
+        let refused =
+            format!("keystone_control_http_requests_total{{method=\"POST\",route=\"{route}\",status=\"409\"}}");
+        assert_eq!(control.metric(&refused).await, 1.0, "{verb}");
+    }
+    assert!(!control.state.fleet.member(&two.id()).unwrap().draining, "nothing moved");
     control.post("/v1/nodes/n2:cordon?force=1", Some(&admin), json!({})).await.is(200);
     takes_none(&scene, &two, true).await;
     control.post("/v1/nodes/n1:undrain", Some(&admin), json!({})).await.is(200);

@@ -72,6 +72,8 @@ async fn who_answers_for_another_node_or_run_does_not_join() {
     node.beat(control).await;
     let page = joined(control, &admin).await;
     assert_eq!((&page["state"], of(&page, "version")), (&json!("up"), (true, "5.0.216")));
+    assert!(page["warnings"].to_string().contains("#4656"), "{page}");
+    assert_eq!(control.metric("keystone_control_node_versions{verdict=\"warn\"}").await, 1.0);
     assert!(control.metric("keystone_control_dialbacks_total{check=\"api\",ok=\"no\"}").await >= 2.0);
     test.stop().await;
 }
@@ -142,6 +144,8 @@ async fn a_version_that_is_refused_keeps_a_node_out() {
         let page = shown(control, &admin, |checks| checks.iter().any(|check| check.why.contains(why))).await;
         assert_eq!((&page["state"], of(&page, "version").0, of(&page, "api").0), (&json!("joining"), false, true));
     }
+    assert_eq!(control.metric("keystone_control_node_versions{verdict=\"refuse\"}").await, 1.0);
+    assert_eq!(control.metric("keystone_control_node_versions{verdict=\"warn\"}").await, 0.0);
     let lenient = test.another(&[("ALLOW_UNKNOWN_SRS", "1")]).await;
     beat(&lenient, &body).await;
     until("it joins there", async || {

@@ -100,6 +100,9 @@ async fn owners_see_their_own_and_nothing_is_said_of_what_never_was() {
     control.get(&path, None).await.is_problem(401, "unauthenticated");
     control.get("/v1/streams/neverwas/route?explain=1", Some(&admin)).await.is_problem(404, "stream-not-found");
     control.get("/v1/streams/a.b/route?explain=1", Some(&admin)).await.is_problem(404, "stream-not-found");
+    let line =
+        "keystone_control_http_requests_total{method=\"GET\",route=\"/v1/streams/{stream}/route\",status=\"404\"}";
+    assert_eq!(control.metric(line).await, 3.0);
     for bad in ["?explain=2", "?explain=yes", "?explain=1&why=1", "?explain=-1"] {
         assert_eq!(control.get(&scene.path(&format!("/route{bad}")), Some(&admin)).await.status, 400, "{bad}");
     }

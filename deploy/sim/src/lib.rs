@@ -37,7 +37,7 @@ mod run;
 mod srs;
 mod world;
 
-pub use run::{Outcome, run, run_many};
+pub use run::{Outcome, run, run_all, run_many};
 
 /// A rule that is broken on purpose, to see that the checks see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

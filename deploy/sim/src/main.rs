@@ -12,6 +12,9 @@ struct Args {
     /// The first one.
     #[arg(long, default_value_t = 0)]
     from: u64,
+    /// Tells every seed that breaks something, instead of ending with the first and its trace.
+    #[arg(long)]
+    keep_going: bool,
     /// Breaks each rule in turn on purpose and tells the first seed that notices.
     #[arg(long)]
     broken: bool,
@@ -35,6 +38,14 @@ fn tell(args: &Args) -> std::io::Result<bool> {
             writeln!(std::io::stdout(), "{broken:?}: {found}")?;
         }
         return Ok(all);
+    }
+    if args.keep_going {
+        let broken = sim::run_all(args.from, args.seeds, threads);
+        for (seed, why) in &broken {
+            writeln!(std::io::stdout(), "seed {seed} is broken {why}")?;
+        }
+        writeln!(std::io::stdout(), "{} of {} seeds from {} on are broken", broken.len(), args.seeds, args.from)?;
+        return Ok(broken.is_empty());
     }
     let began = Instant::now();
     let (failed, seen) = sim::run_many(args.from, args.seeds, sim::Broken::Nothing, threads);

@@ -250,8 +250,9 @@ impl Pg {
         }
     }
 
-    pub(crate) fn due(&self, now: u64) -> Vec<Owner> {
-        self.kicks.iter().filter(|kick| kick.due_ms <= now).map(|kick| kick.owner.clone()).collect()
+    pub(crate) fn due(&self, now: u64, away: &[NodeId]) -> Vec<Owner> {
+        let due = self.kicks.iter().filter(|kick| kick.due_ms <= now && !away.contains(&kick.owner.node));
+        due.map(|kick| kick.owner.clone()).collect()
     }
 
     pub(crate) fn kicked(&mut self, owner: &Owner) {

@@ -170,3 +170,28 @@ pub fn run_many(
     });
     all.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Runs `seeds` seeds from `from` on, on `threads` threads; every one that failed, in order.
+#[must_use]
+pub fn run_all(from: u64, seeds: u64, threads: usize) -> Vec<(u64, String)> {
+    let next = AtomicU64::new(from);
+    let all = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from.saturating_add(seeds) {
+                        return;
+                    }
+                    if let Some(why) = run(seed, Broken::Nothing, false).failure {
+                        all.lock().unwrap_or_else(PoisonError::into_inner).push((seed, why));
+                    }
+                }
+            });
+        }
+    });
+    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    all.sort_unstable();
+    all
+}

@@ -19,8 +19,10 @@ pub enum Witness {
 /// What is told to a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// A heartbeat of this run, or word of one that another control node heard.
+    /// A heartbeat of this run.
     Beat(ServiceId),
+    /// Word of a heartbeat that another control node heard, maybe a while ago.
+    Heard(ServiceId),
     /// A hook of this run; of another run it is a late one and tells nothing.
     Hook(ServiceId),
     /// What a witness met of this run. The prober names the run that answered.

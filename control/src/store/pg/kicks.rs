@@ -40,15 +40,18 @@ pub async fn owe(pg: &Pg, clients: &[Owner], reason: &str, delay_ms: i64) -> Res
     many(pg, sql, &params).await.map(|_| ())
 }
 
-/// Takes at most `rows_max` due kicks for [`LEASE_SECONDS`], so that no two control nodes try one at once.
+/// Takes at most `rows_max` due kicks for [`LEASE_SECONDS`], so that no two control nodes try one at once. Those of `away` wait: each would take the
+/// time of a node that does not answer.
 ///
 /// # Errors
 /// [`PgError`].
-pub async fn due(pg: &Pg, rows_max: i64) -> Result<Vec<Owed>, PgError> {
+pub async fn due(pg: &Pg, rows_max: i64, away: &[NodeId]) -> Result<Vec<Owed>, PgError> {
     let sql = "UPDATE owed_kicks SET next_at = now() + make_interval(secs => $2), tries = tries + 1
-               WHERE id IN (SELECT id FROM owed_kicks WHERE next_at <= now() ORDER BY next_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+               WHERE id IN (SELECT id FROM owed_kicks WHERE next_at <= now() AND node <> ALL ($3) ORDER BY next_at LIMIT $1 FOR UPDATE SKIP LOCKED)
                RETURNING id, node, service, client_id";
-    let rows = many(pg, sql, &[(&rows_max, Type::INT8), (&LEASE_SECONDS, Type::INT8)]).await?;
+    let away: Vec<&str> = away.iter().map(NodeId::as_str).collect();
+    let params: [Param<'_>; 3] = [(&rows_max, Type::INT8), (&LEASE_SECONDS, Type::INT8), (&away, Type::TEXT_ARRAY)];
+    let rows = many(pg, sql, &params).await?;
     let read = |row: &kit::pg::Row| {
         let text = |name| row.try_get::<_, String>(name);
         Ok(Owed {
@@ -91,15 +94,6 @@ pub async fn done_client(pg: &Pg, client: &Owner) -> Result<(), PgError> {
 /// [`PgError`].
 pub async fn forget_other_runs(pg: &Pg, node: &NodeId, service: &ServiceId) -> Result<(), PgError> {
     let sql = "DELETE FROM owed_kicks WHERE node = $1 AND service <> $2";
-    many(pg, sql, &[(&node.as_str(), Type::TEXT), (&service.as_str(), Type::TEXT)]).await.map(|_| ())
-}
-
-/// Strikes out what one run of a node owed: it is gone, and its clients with it.
-///
-/// # Errors
-/// [`PgError`].
-pub async fn forget_run(pg: &Pg, node: &NodeId, service: &ServiceId) -> Result<(), PgError> {
-    let sql = "DELETE FROM owed_kicks WHERE node = $1 AND service = $2";
     many(pg, sql, &[(&node.as_str(), Type::TEXT), (&service.as_str(), Type::TEXT)]).await.map(|_| ())
 }
 

@@ -8,15 +8,7 @@ use tokio::process::Command;
 #[tokio::test]
 async fn chromium_publishes_and_watches() {
     let name = "chromium_publishes_and_watches";
-    let chromium = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
-        .into_iter()
-        .find(|path| std::path::Path::new(path).exists());
-    let Some(chromium) = chromium else {
-        return kit::testing::skipped(name, "Chromium is not installed: `make setup`");
-    };
-    for (what, there) in [("web/dist/index.html", "make web"), ("web/node_modules/playwright-core", "make setup")] {
-        assert!(repository().join(what).exists(), "{what} is missing: `{there}`");
-    }
+    let Some(chromium) = chromium(name) else { return };
     let up = Up::start(if has_srs() { Media::Srs } else { Media::Builtin }).await;
     let pictures = Scratch::new("screenshots");
     let output = Command::new("node")
@@ -33,6 +25,19 @@ async fn chromium_publishes_and_watches() {
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     println!("{}", said.trim());
     up.stop().await;
+}
+
+/// The browser, with all that a run needs; `None` (and a word about it) where there is none.
+pub(crate) fn chromium(test: &str) -> Option<&'static str> {
+    let known = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+    let Some(found) = known.into_iter().find(|path| std::path::Path::new(path).exists()) else {
+        kit::testing::skipped(test, "Chromium is not installed: `make setup`");
+        return None;
+    };
+    for (what, there) in [("web/dist/index.html", "make web"), ("web/node_modules/playwright-core", "make setup")] {
+        assert!(repository().join(what).exists(), "{what} is missing: `{there}`");
+    }
+    Some(found)
 }
 
 /// Runs the clients that `only` names; each that this machine can run carries video and audio.

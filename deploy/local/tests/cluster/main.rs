@@ -9,5 +9,6 @@ mod chaos;
 mod clients;
 mod command;
 mod front;
+mod operator;
 mod path;
 mod support;

@@ -1,6 +1,7 @@
 //! One stream, end to end: an account, a token, WHIP in and WHEP out through Caddy, any edge, a media node, and its hooks.
 use crate::{
     clients::third_party,
+    operator,
     support::{PATIENCE, Up, eventually},
 };
 use keystone::{
@@ -56,6 +57,9 @@ async fn whole_path(up: &Up) {
 
     ends_at_the_other_edge(up, viewer).await;
     eventually("the API counts no viewer", async || (viewers(up, &stream).await == Some(0)).then_some(())).await;
+
+    let viewer = watch(up, &up.whep(&stream), &play.token).await.unwrap();
+    operator::commands(up, &stream, viewer).await;
 
     revoked_at_once_everywhere(up, &stream).await;
 

@@ -6,6 +6,7 @@ use crate::{exec::Sim, net::Proc, srs};
 use proto::{
     NodeId, ServiceId,
     fleet::ControlInfo,
+    node::NodeState,
     session::{EndReason, Role},
 };
 
@@ -88,7 +89,7 @@ async fn fleet(sim: Sim, c: usize) {
             newer
         };
         if newer {
-            health::feed(&sim, c, &node, Input::Beat(service));
+            health::feed(&sim, c, &node, Input::Heard(service));
         }
     }
     for (node, (service, at)) in hooked {
@@ -115,7 +116,12 @@ async fn kicks(sim: Sim, c: usize) {
             sim.w().controls[c].unwritten.push(owner);
         }
     }
-    let Ok(due) = sim.pg(Proc::C(c), |pg, now| pg.due(now)).await else { return };
+    let away: Vec<NodeId> = {
+        let w = sim.w();
+        let down = w.controls[c].nodes.iter().filter(|(_, entry)| entry.health.state() == NodeState::Down);
+        down.map(|(id, _)| id.clone()).collect()
+    };
+    let Ok(due) = sim.pg(Proc::C(c), |pg, now| pg.due(now, &away)).await else { return };
     for owner in due {
         let task = sim.clone();
         sim.spawn(Proc::C(c), async move {
