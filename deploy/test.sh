@@ -26,6 +26,13 @@ run cargo nextest run --locked --workspace --config-file deploy/nextest.toml -E 
 run npm --prefix web run --silent test -- --passWithNoTests
 
 if [ "$mode" = all ]; then
+    # The rest of the seeds; the tests above run the first.
+    if cargo build --locked --quiet --release -p sim && "${CARGO_TARGET_DIR:-target}/release/sim" --seeds 10000; then
+        echo "# pass 1"
+    else
+        echo "# fail 1"
+        failed=1
+    fi
     if cargo deny --version >/dev/null 2>&1; then
         run cargo deny --offline check licenses bans sources
     else

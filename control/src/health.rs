@@ -98,6 +98,12 @@ impl Fitness {
         self.lock().get(node).map(|entry| entry.health.state())
     }
 
+    /// A node's present run, as it was heard or probed last.
+    #[must_use]
+    pub fn run_of(&self, node: &NodeId) -> Option<ServiceId> {
+        self.lock().get(node).and_then(|entry| entry.health.service().cloned())
+    }
+
     /// A hook of a node: a sign of life. Costs no round trip; other control nodes hear of it within a second.
     pub fn hook(&self, node: &NodeId, service: &ServiceId, now_ms: u64) {
         let mut nodes = self.lock();

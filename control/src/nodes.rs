@@ -10,7 +10,7 @@ use crate::domain::{
     told,
 };
 use checks::Checks;
-use proto::{NodeId, fleet::NodeInfo, node::NodeAddresses, secret::sha256_hex};
+use proto::{NodeId, ServiceId, fleet::NodeInfo, node::NodeAddresses, secret::sha256_hex};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -170,11 +170,10 @@ impl Nodes {
         self.enrolments().contains_key(node).then(|| nodes::state(self.read().get(node), now_ms))
     }
 
-    /// Whether a node's present run was dialled back and all was well.
+    /// Whether this run of a node was dialled back and all was well.
     #[must_use]
-    pub fn is_checked(&self, node: &NodeId) -> bool {
-        let service = self.info(node).map(|info| info.service);
-        self.checks(node).is_some_and(|checked| checked.ok && Some(checked.service) == service)
+    pub fn is_checked(&self, node: &NodeId, run: &ServiceId) -> bool {
+        self.checks(node).is_some_and(|checked| checked.ok && checked.service == *run)
     }
 
     /// Where a node is: as enrolled, else as its heartbeat told.

@@ -117,7 +117,10 @@ impl Stage {
             if let (Some(home), true) = (homes.as_deref().and_then(|homes| homes.first()), known) {
                 return Ok((home.clone(), self.revived.elapsed()));
             }
-            ensure!(Instant::now() < deadline, "the cluster is not whole within {WITHIN:?}");
+            ensure!(
+                Instant::now() < deadline,
+                "the cluster is not whole within {WITHIN:?}: live on {homes:?}, edges use {edges:?} nodes"
+            );
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }

@@ -64,7 +64,8 @@ fn turn(state: &Arc<State>, began_ms: u64) {
         if state.health.take_on(node, ours, now_ms) {
             state.health.stir();
         }
-        feed(state, node, Input::Checked(state.nodes.is_checked(node)), now_ms);
+        let checked = state.health.run_of(node).is_some_and(|run| state.nodes.is_checked(node, &run));
+        feed(state, node, Input::Checked(checked), now_ms);
         if !informed {
             feed(state, node, Input::Deaf, now_ms);
         }

@@ -54,7 +54,9 @@ async fn fill(state: &State, lost: bool) -> Result<(), JobError> {
     for held in &live {
         reconcile::repair(state, held).await?;
     }
-    state.kv.one(Cmd::set(keys::FILLED, WHOLE, None)).await?;
+    // A number without news: who read Redis before it was filled finds that something was missed, and reads it again.
+    let skip = Cmd::on("INCR", keys::EVENTS_NUMBER);
+    state.kv.run(vec![skip, Cmd::set(keys::FILLED, WHOLE, None)]).await?;
     state.redis_whole_ms.store(clock::unix_ms(), Ordering::Relaxed);
     state.media.rebuilt();
     tracing::info!(tokens, streams = live.len(), "Redis is filled");

@@ -156,6 +156,28 @@ async fn a_version_that_is_refused_keeps_a_node_out() {
     test.stop().await;
 }
 
+#[actix_web::test]
+async fn the_dial_back_of_one_run_does_not_count_for_the_next() {
+    let test = Test::start().await;
+    let control = &test.control;
+    let admin = control.admin("admin").await;
+    let node = Node::quiet("n1", "node-one-secret");
+    node.beat(control).await;
+    joined(control, &admin).await;
+    node.restart("run2");
+    until("the probe sees the restart", async || {
+        control.state.health.run_of(&node.id()).filter(|run| *run == node.service())
+    })
+    .await;
+    let answered = "keystone_control_node_probe_seconds_count{met=\"answered\"}";
+    let before = control.metric(answered).await;
+    until("it answers more probes", async || (control.metric(answered).await >= before + 4.0).then_some(())).await;
+    assert_eq!(control.get("/v1/nodes/n1", Some(&admin)).await.is(200).body["state"], "joining");
+    node.beat(control).await;
+    joined(control, &admin).await;
+    test.stop().await;
+}
+
 /// Where a real SRS is, if there is one.
 fn srs() -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH")?;

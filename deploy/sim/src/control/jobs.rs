@@ -148,6 +148,7 @@ async fn rebuild(sim: Sim, c: usize) {
         for placement in &all {
             redis.place(placement);
         }
+        redis.told += 1;
         redis.filled = true;
     });
     if filled.await.is_ok() {

@@ -131,7 +131,8 @@ impl Node {
             self.service = Some(run.clone());
         }
         let back = was == Some(NodeState::Down) && told.state != NodeState::Down;
-        if (restarted.is_some() || back) && !self.fixed {
+        // One of the setting has to answer first, and is asked for it again only while nothing stands against it.
+        if (restarted.is_some() || back) && (!self.fixed || self.own == Own::Fails) {
             self.trust();
         }
         if told.state == NodeState::Down && was != Some(NodeState::Down) {

@@ -110,6 +110,21 @@ fn members_are_believed_until_they_fail_here() {
 }
 
 #[test]
+fn one_of_the_setting_that_failed_is_asked_again_when_the_cluster_has_it_back() {
+    let mut table = NodeTable::new(&[upstream(1, Some("n1"))]);
+    table.heard(0, &says("n1", "run1")).unwrap();
+    table.learn(&members(1, &[member("n1", "run1", NodeState::Up)])).unwrap();
+    assert!(table.fails(&node("n1"), Met::Refused));
+    // From here on the watch does not look at it any more: it is over.
+    assert_eq!(table.learn(&members(2, &[member("n1", "run1", NodeState::Down)])).unwrap(), [Change::Lost(node("n1"))]);
+    assert_eq!((table.counts(), table.to_poll().len()), ((0, 1), 0));
+    table.learn(&members(3, &[member("n1", "run2", NodeState::Up)])).unwrap();
+    assert_eq!((table.counts(), table.to_poll().len()), ((0, 1), 1), "it has to answer here first");
+    table.heard(0, &says("n1", "run2")).unwrap();
+    assert_eq!((table.counts(), table.get(&node("n1")).unwrap().up), ((1, 1), true));
+}
+
+#[test]
 fn what_the_membership_changes_is_told_once() {
     let mut table = NodeTable::new(&[]);
     table.learn(&members(1, &[member("n1", "run1", NodeState::Up)])).unwrap();
