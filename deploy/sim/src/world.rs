@@ -14,7 +14,7 @@ use proto::{NodeId, ServiceId, SessionId, StreamId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Lines of a trace that are kept: the last ones.
-const TRACE_MAX: usize = 40000;
+const TRACE_MAX: usize = 400;
 /// How long a witness's word may count, and the time a verdict takes to be carried out.
 const MISSING_COUNTS_MS: u64 = 10_000;
 /// A witness is one that was in touch for so long: what a node is given before it is called silent, and some seconds.
