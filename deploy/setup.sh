@@ -20,7 +20,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # at_least 1.95 1.100.2: is the second at least the first?
 at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
 
-have_postgres() { have initdb && have postgres || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+have_postgres() { { have initdb && have postgres; } || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
 have_nginx() { have nginx || [ -x /usr/sbin/nginx ]; }
 have_ip() { have ip || [ -x /sbin/ip ]; }
 have_venv() { have python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }

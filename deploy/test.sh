@@ -2,7 +2,7 @@
 # The tests of `make test` (quick) and `make test-all` (all), inside `keystone test-stores`, which counts what they print.
 # With further arguments, those are nextest's and nothing else is run: deploy/test.sh quick -p edge whip
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 mode=$1
 shift
 failed=0

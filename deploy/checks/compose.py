@@ -18,6 +18,7 @@ import yaml
 DEPLOY = pathlib.Path(__file__).resolve().parent.parent
 # Ports that nobody outside may reach: SRS's API and HTTP, control-api, the stores, Caddy's inner two.
 PRIVATE = {1985, 8080, 8081, 9972, 5432, 6379, 8880, 8881}
+REQUIRED = ["POSTGRES_PASSWORD", "REDIS_PASSWORD", "JWT_SECRET", "SRS_NODE_SECRET", "SRS_NODE_SECRET_1", "SRS_NODE_SECRET_2"]
 APP = {"control-api", "edge-gateway", "keystone"}
 
 
@@ -92,7 +93,7 @@ def example():
 
 
 def model(files, **settings):
-    env = {**example(), **{name: "x" * 64 for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "JWT_SECRET", "SRS_NODE_SECRET")}, **settings}
+    env = {**example(), **{name: name.lower() * 3 for name in REQUIRED}, **settings}
     merged = {}
     for file in files:
         merged = merge(merged, yaml.load(pathlib.Path(file).read_text(), Loader))
@@ -138,14 +139,13 @@ def check(files):
             fixed[name] = address
         environment = service.get("environment", {})
         for variable, value in environment.items():
-            if not variable.startswith("SRS_") or "URL" not in variable and "_ON_" not in variable:
+            if variable != "SRS_HEARTBEAT_URL" and "_ON_" not in variable:
                 continue
             host = re.match(r"http://([0-9.]+):(\d+)/v1/hooks/", value)
             if not host or ipaddress.ip_address(host[1]) not in subnet:
                 fault(f"{name}: {variable} is no numeric address on the network: {value}")
             elif f"/{environment['SRS_SERVER_ID']}/" not in value:
                 fault(f"{name}: {variable} names another node")
-        hooks = {re.match(r"http://([0-9.]+):", v)[1] for k, v in environment.items() if "_ON_" in k and v.startswith("http")}
         if "SRS_SERVER_ID" in environment:
             if sum("_ON_" in key for key in environment) != 7:
                 fault(f"{name}: not all seven hooks are set")
@@ -154,17 +154,18 @@ def check(files):
             secret = environment["SRS_HEARTBEAT_URL"].rsplit("/", 1)[1]
             pair = f"{environment['SRS_SERVER_ID']}:{secret}"
             for other, controls in whole["services"].items():
-                if "NODES_BOOTSTRAP" in controls.get("environment", {}) and pair not in controls["environment"]["NODES_BOOTSTRAP"].split(","):
+                if pair not in controls.get("environment", {}).get("NODES_BOOTSTRAP", pair).split(","):
                     fault(f"{other}: NODES_BOOTSTRAP lacks {name} or has another secret")
-        for address in hooks:
-            if ipaddress.ip_address(address) not in fixed.values() and not any(
-                s.get("networks", {}) and isinstance(s["networks"], dict) and s["networks"]["keystone"]["ipv4_address"] == address
-                for s in whole["services"].values()
-            ):
+    for name, service in whole["services"].items():
+        for address in re.findall(r"http://([0-9.]+):", json.dumps(service.get("environment", {}))):
+            if ipaddress.ip_address(address) not in fixed.values():
                 fault(f"{name}: nobody has {address}")
     wanted = {(80, "tcp"), (443, "tcp"), (1935, "tcp"), (8083, "tcp"), (8000, "udp"), (10080, "udp")}
     for port in wanted - set(seen):
         fault(f"nobody publishes {port[0]}/{port[1]}")
+    secrets = [s["environment"]["SRS_HEARTBEAT_URL"].rsplit("/", 1)[1] for s in whole["services"].values() if "SRS_SERVER_ID" in s.get("environment", {})]
+    if len(set(secrets)) < len(secrets):
+        fault("two nodes share a secret")
     relay = {s["environment"]["WEBRTC_RELAY"] for n, s in whole["services"].items() if "EDGE_RTMP_LISTEN" in s.get("environment", {})}
     owner = seen.get((8000, "udp"), "")
     if owner.startswith("srs") != (relay == {"off"}):
@@ -191,8 +192,9 @@ def variables():
     faults += [f".env.example lacks {name}, which docs/config.md has" for name in sorted(documented - names)]
     faults += [f".env.example lacks {name}, which a Compose file reads" for name in sorted(used - names)]
     option_a = (DEPLOY / "docker-compose.option-a.yml").read_text()
+    cluster = (DEPLOY / "docker-compose.cluster.yml").read_text()
     faults += [f"docker-compose.option-a.yml never passes on {name}" for name in sorted(documented) if f"{name}:" not in option_a]
-    faults += [f".env.example has {name}, which nobody reads" for name in sorted(names) if f"{name}" not in option_a]
+    faults += [f".env.example has {name}, which nobody reads" for name in sorted(names) if name not in option_a + cluster]
     return faults
 
 
