@@ -226,14 +226,14 @@ async fn state(config: Config, address: SocketAddr) -> anyhow::Result<State> {
     let access = SharedKeys::new(config.jwt.current.expose_secret(), previous);
     let id = ControlId::parse(&format!("c-{}", kit::random::letters(10)))?;
     let metrics = Metrics::new();
-    let media = MediaMetrics::new(metrics.registry());
+    let media = MediaMetrics::new(metrics.book());
     let gossip = Arc::new(GossipSessions::new(&id, kv.clone(), &metrics));
     Ok(State {
         nodes: Nodes::new(enrolments::bootstrap(&config)),
         unclaimed: Unclaimed::default(),
         fleet: Fleet::default(),
         placing: Placing::default(),
-        health: Fitness::new(Controls::new(id.clone()), NodeMetrics::new(metrics.registry())),
+        health: Fitness::new(Controls::new(id.clone()), NodeMetrics::new(metrics.book())),
         away: Away::default(),
         journal: Journal::default(),
         srs: Srs::new()?,

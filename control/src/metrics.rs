@@ -1,12 +1,14 @@
 //! What control-api counts. Labels are closed: route patterns, methods, statuses and our own words, never a stream or an address.
 
+pub mod cluster;
 pub mod gossip;
 pub mod media;
 pub mod nodes;
 
 use crate::{app::State, hooks::heartbeat};
+use kit::metrics::Book;
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, core::Collector,
 };
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ const SECONDS: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 /// The counters; clones share them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    registry: Registry,
+    book: Book,
     requests: IntCounterVec,
     seconds: HistogramVec,
     sign_ins: IntCounterVec,
@@ -28,6 +30,7 @@ pub struct Metrics {
     postgres: IntGaugeVec,
     redis_up: IntGauge,
     stale: IntCounter,
+    cluster: cluster::ClusterMetrics,
 }
 
 impl Metrics {
@@ -37,12 +40,9 @@ impl Metrics {
     /// Only if two metrics here had one name.
     #[must_use]
     pub fn new() -> Self {
-        let registry = Registry::new();
+        let book = Book::new();
         let counter = |name: &str, help: &str, labels: &[&str]| {
-            let made = IntCounterVec::new(Opts::new(format!("keystone_control_{name}"), help), labels)
-                .expect("names and labels here are well formed");
-            registry.register(Box::new(made.clone())).expect("names here are unique");
-            made
+            keep(&book, IntCounterVec::new(Opts::new(format!("keystone_control_{name}"), help), labels))
         };
         let requests = counter("http_requests_total", "Requests answered.", &["route", "method", "status"]);
         let sign_ins = counter("sign_ins_total", "Sign-in tries by outcome.", &["outcome"]);
@@ -58,24 +58,19 @@ impl Metrics {
         let tokens = counter("tokens_total", "Publish and play tokens issued and revoked.", &["action", "what"]);
         let options =
             HistogramOpts::new("keystone_control_http_request_seconds", "Time to answer.").buckets(SECONDS.to_vec());
-        let seconds = HistogramVec::new(options, &["route", "method"]).expect("names and labels here are well formed");
+        let seconds = keep(&book, HistogramVec::new(options, &["route", "method"]));
         let options = Opts::new("keystone_control_postgres_connections", "Connections to Postgres.");
-        let postgres = IntGaugeVec::new(options, &["state"]).expect("names and labels here are well formed");
-        let redis_up = IntGauge::new("keystone_control_redis_connected", "1 while Redis is connected.")
-            .expect("the name is well formed");
-        registry.register(Box::new(seconds.clone())).expect("names here are unique");
-        registry.register(Box::new(postgres.clone())).expect("names here are unique");
-        registry.register(Box::new(redis_up.clone())).expect("names here are unique");
+        let postgres = keep(&book, IntGaugeVec::new(options, &["state"]));
+        let redis_up = keep(&book, IntGauge::new("keystone_control_redis_connected", "1 while Redis is connected."));
         let stale = IntCounter::new(
             "keystone_control_stale_answers_total",
             "Lists answered from memory because Postgres was away.",
-        )
-        .expect("the name is well formed");
-        registry.register(Box::new(stale.clone())).expect("names here are unique");
-        let process = prometheus::process_collector::ProcessCollector::for_self();
-        registry.register(Box::new(process)).expect("names here are unique");
+        );
+        let stale = keep(&book, stale);
+        let cluster = cluster::ClusterMetrics::new(&book);
+        book.keep_process("keystone_control", env!("CARGO_PKG_VERSION")).expect("names here are unique");
         Self {
-            registry,
+            book,
             requests,
             seconds,
             sign_ins,
@@ -87,13 +82,14 @@ impl Metrics {
             postgres,
             redis_up,
             stale,
+            cluster,
         }
     }
 
     /// Where other parts of this service register theirs.
     #[must_use]
-    pub const fn registry(&self) -> &Registry {
-        &self.registry
+    pub const fn book(&self) -> &Book {
+        &self.book
     }
 
     /// A request was answered.
@@ -154,8 +150,17 @@ impl Metrics {
         self.redis_up.set(i64::from(state.kv.connected()));
         state.gossip.size_at_scrape();
         heartbeat::count_versions(state);
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+        self.cluster.read(state);
+        self.book.text()
     }
+}
+
+/// Registers one of ours.
+///
+/// # Panics
+/// Two of one name, or a name that is none: a bug that every start and every test meets.
+fn keep<C: Collector + Clone + 'static>(book: &Book, metric: Result<C, prometheus::Error>) -> C {
+    book.keep(metric).expect("names here are well formed and unique")
 }
 
 impl Default for Metrics {
@@ -168,4 +173,18 @@ impl Default for Metrics {
 fn known_method(method: &str) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"];
     KNOWN.into_iter().find(|known| *known == method).unwrap_or("other")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_metrics_lists_all_of_them() {
+        let metrics = Metrics::new();
+        media::MediaMetrics::new(metrics.book());
+        nodes::NodeMetrics::new(metrics.book());
+        gossip::GossipMetrics::new(metrics.book());
+        metrics.book().compare(include_str!("../../docs/metrics.md"), "keystone_control_").unwrap();
+    }
 }

@@ -14,7 +14,7 @@ DEPLOY = Path(__file__).resolve().parent.parent
 # Kinds of the Prometheus operator, of which kubernetes-validate has no schema.
 FOREIGN = {"ServiceMonitor", "PrometheusRule"}
 WORKLOADS = {"Deployment", "StatefulSet", "Job"}
-ALIVE_OF = {"control-api": ("/healthz", "/readyz"), "edge-gateway": ("/healthz", "/readyz")}
+ALIVE_OF = {"control-api": ("/healthz", "/readyz?only=secrets,sessions"), "edge-gateway": ("/healthz", "/readyz?only=edge,secrets")}
 
 
 def template(workload):

@@ -4,11 +4,9 @@ pub mod hooks;
 pub mod nodes;
 
 use hooks::HookMetrics;
+use kit::metrics::Book;
 use nodes::NodeMetrics;
-use prometheus::{
-    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-    core::Collector,
-};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, core::Collector};
 use proto::session::Role;
 use std::{
     sync::{
@@ -96,7 +94,7 @@ impl Degraded {
 /// The edge's counters; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    registry: Registry,
+    book: Book,
     requests: IntCounterVec,
     latency: HistogramVec,
     admissions: IntCounterVec,
@@ -116,13 +114,11 @@ pub struct Metrics {
 }
 
 /// Registers what it makes.
-struct Maker(Registry);
+struct Maker(Book);
 
 impl Maker {
     fn keep<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> prometheus::Result<C> {
-        let made = made?;
-        self.0.register(Box::new(made.clone()))?;
-        Ok(made)
+        self.0.keep(made)
     }
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
@@ -148,7 +144,8 @@ impl Metrics {
     /// # Errors
     /// Two metrics of one name: a bug.
     pub fn new() -> prometheus::Result<Self> {
-        let make = Maker(Registry::new());
+        let make = Maker(Book::new());
+        make.0.keep_process("keystone_edge", env!("CARGO_PKG_VERSION"))?;
         Ok(Self {
             requests: make.counters(
                 "keystone_edge_http_requests_total",
@@ -199,7 +196,7 @@ impl Metrics {
             )?,
             hooks: HookMetrics::new(&make)?,
             nodes: NodeMetrics::new(&make)?,
-            registry: make.0,
+            book: make.0,
         })
     }
 
@@ -296,10 +293,20 @@ impl Metrics {
     /// Everything in the text format of Prometheus.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut out = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut out) {
+        self.book.text().unwrap_or_else(|error| {
             tracing::error!(%error, "metrics cannot be written");
-        }
-        String::from_utf8(out).unwrap_or_default()
+            String::new()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_metrics_lists_all_of_them() {
+        let metrics = Metrics::new().unwrap();
+        metrics.book.compare(include_str!("../../docs/metrics.md"), "keystone_edge_").unwrap();
     }
 }

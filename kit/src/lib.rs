@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod env;
 pub mod kv;
+pub mod metrics;
 pub mod net;
 pub mod pg;
 pub mod problem;

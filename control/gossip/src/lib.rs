@@ -55,6 +55,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
 mod adopt;
+mod census;
 mod codec;
 mod core;
 mod entry;

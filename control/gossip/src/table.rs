@@ -1,6 +1,7 @@
 //! The entries and their indexes: by connection, session, stream, run, and by who numbered the change.
 
 use crate::{
+    census::Census,
     intern::{NONE, hash_of},
     key::{Key, Run},
     limits::{TOMBSTONE_MS, TOMBSTONES_MAX},
@@ -32,6 +33,7 @@ pub(crate) struct Table {
     seed: u64,
     digest: u64,
     pub(crate) open_count: usize,
+    pub(crate) census: Census,
 }
 
 impl Table {
@@ -47,6 +49,7 @@ impl Table {
             seed,
             digest: 0,
             open_count: 0,
+            census: Census::default(),
         }
     }
 
@@ -258,6 +261,7 @@ impl Table {
         let vouched = slot.stamp.origin != NO_ORIGIN;
         self.open.entry(id).or_insert(at);
         self.open_count = self.open_count.saturating_add(1);
+        self.census.came(slot.role, slot.protocol);
         if vouched {
             self.digest = self.digest.wrapping_add(self.fingerprint(at));
         }
@@ -279,6 +283,7 @@ impl Table {
         let Some(slot) = self.slots.get(at) else { return };
         let (run, stream, id, viewer) = (slot.run, slot.stream, slot.session, slot.role == Role::Play);
         let (of_stream, of_run) = (slot.of_stream, slot.of_run);
+        self.census.went(slot.role, slot.protocol);
         if slot.stamp.origin != NO_ORIGIN {
             self.digest = self.digest.wrapping_sub(self.fingerprint(at));
         }

@@ -261,6 +261,14 @@ impl World {
                     self.truth.values().filter(|k| k.session.stream == stream && k.session.role == Role::Play);
                 assert_eq!(core.viewers(&stream), viewers.count() as u64);
             }
+            for (role, protocol, count) in core.open_by() {
+                let same = list.iter().filter(|known| (known.session.role, known.session.protocol) == (role, protocol));
+                assert_eq!(count, same.count(), "{role:?} by {protocol:?}");
+            }
+            let publishers = list.iter().filter(|known| known.session.role == Role::Publish).count();
+            assert_eq!(core.publishers_by_node().values().sum::<u32>() as usize, publishers);
+            let (live, most) = core.busiest(2);
+            assert!(live <= 5 && most.len() == live.min(2) && most.is_sorted_by(|a, b| a >= b), "{live}: {most:?}");
             for known in list {
                 assert_eq!(self.truth.get(&Key::of(&known.session)), Some(&known));
             }

@@ -18,9 +18,10 @@ use proto::{
     fleet::Placement,
     keys,
     secret::{ClusterSecret, Keyring},
-    session::EndReason,
+    session::{EndReason, Protocol, Role},
 };
 use std::{
+    collections::BTreeMap,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -56,7 +57,7 @@ impl GossipSessions {
             kv,
             start: Instant::now(),
             wake: Notify::new(),
-            metrics: GossipMetrics::new(metrics.registry()),
+            metrics: GossipMetrics::new(metrics.book()),
             skipped: metrics.clone(),
             compare: AtomicBool::new(false),
         }
@@ -112,6 +113,24 @@ impl GossipSessions {
     /// Writes the size down for a scrape.
     pub fn size_at_scrape(&self) {
         self.metrics.size(&self.size());
+    }
+
+    /// Open sessions of each role and protocol.
+    #[must_use]
+    pub fn open_by(&self) -> Vec<(Role, Protocol, usize)> {
+        self.core().open_by().collect()
+    }
+
+    /// How many streams are live, and the viewers of the `most` that have the most.
+    #[must_use]
+    pub fn busiest(&self, most: usize) -> (usize, Vec<u32>) {
+        self.core().busiest(most)
+    }
+
+    /// Open publishers on each node that has open sessions.
+    #[must_use]
+    pub fn publishers_by_node(&self) -> BTreeMap<NodeId, u32> {
+        self.core().publishers_by_node()
     }
 
     /// A sum over the open sessions; equal tables have equal ones.

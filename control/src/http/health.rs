@@ -26,21 +26,39 @@ const fn word(good: bool) -> &'static str {
     if good { "ok" } else { "away" }
 }
 
-/// Ready while Postgres answers, the secrets were read and the session table was taken over from another control node, if there is one. Redis is named, but without it the API goes on.
-pub async fn readyz(_: Anyone, req: HttpRequest) -> HttpResponse {
+/// What readiness is judged by, unless the query says. Redis is named, but without it the API goes on.
+const JUDGED_BY: &str = "postgres,secrets,sessions";
+
+/// Ready while Postgres answers, the secrets were read and the session table was taken over from another control node, if there is one.
+///
+/// `?only=secrets,sessions` judges by these alone and names the others all the same: an orchestrator that took every control-api out of
+/// its balancer because Postgres is away would end what goes on without it.
+///
+/// # Errors
+/// [`ApiError::BadRequest`] for a word that is none of the four.
+pub async fn readyz(_: Anyone, req: HttpRequest) -> Result<HttpResponse, ApiError> {
     let state = state(&req);
     let (postgres, redis) = tokio::join!(state.pg.ping(), state.kv.ping());
     let secrets = state.secrets().is_ok();
     let sessions = state.gossip.ready();
-    let ready = postgres.is_ok() && secrets && sessions;
+    let known =
+        [("postgres", postgres.is_ok()), ("redis", redis.is_ok()), ("secrets", secrets), ("sessions", sessions)];
+    let only = req.query_string().split('&').find_map(|pair| pair.strip_prefix("only=")).unwrap_or(JUDGED_BY);
+    let mut ready = true;
+    for name in only.split(',') {
+        let Some((_, good)) = known.iter().find(|(known, _)| *known == name) else {
+            return Err(ApiError::bad_request(format!("there is no dependency {name}")));
+        };
+        ready &= *good;
+    }
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(Readiness {
+    Ok(HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(Readiness {
         ready,
         postgres: word(postgres.is_ok()),
         redis: word(redis.is_ok()),
         secrets: if secrets { "ok" } else { "not read yet: has `control-api migrate` run?" },
         sessions: if sessions { "ok" } else { "asking the other control nodes for their table" },
-    })
+    }))
 }
 
 /// Prometheus text.

@@ -1,9 +1,9 @@
 //! What is counted of the gossip of control nodes.
 
+use super::keep;
 use ::gossip::{Error, Event, Size};
-use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
-};
+use kit::metrics::Book;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use std::time::Duration;
 
 /// Upper bounds of the lag, in seconds.
@@ -24,24 +24,18 @@ pub struct GossipMetrics {
     peers: IntGauge,
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: Result<C, prometheus::Error>) -> C {
-    let metric = metric.expect("names and labels here are well formed");
-    registry.register(Box::new(metric.clone())).expect("names here are unique");
-    metric
-}
-
 impl GossipMetrics {
     /// Registers everything.
     ///
     /// # Panics
     /// Only if two metrics had one name.
     #[must_use]
-    pub fn new(registry: &Registry) -> Self {
+    pub fn new(book: &Book) -> Self {
         let name = |name: &str| format!("keystone_control_gossip_{name}");
         let counters = |short: &str, help: &str, labels: &[&str]| {
-            register(registry, IntCounterVec::new(Opts::new(name(short), help), labels))
+            keep(book, IntCounterVec::new(Opts::new(name(short), help), labels))
         };
-        let counter = |short: &str, help: &str| register(registry, IntCounter::new(name(short), help));
+        let counter = |short: &str, help: &str| keep(book, IntCounter::new(name(short), help));
         let lag = HistogramOpts::new(name("lag_seconds"), "Age of changes of other control nodes when they arrive.");
         let refused = counters("refused_total", "Messages refused, by reason.", &["reason"]);
         for word in Error::WORDS {
@@ -56,7 +50,7 @@ impl GossipMetrics {
                 "Changes of the table, by what and where they were met.",
                 &["what", "by"],
             ),
-            lag: register(registry, Histogram::with_opts(lag.buckets(SECONDS.to_vec()))),
+            lag: keep(book, Histogram::with_opts(lag.buckets(SECONDS.to_vec()))),
             gaps: counters(
                 "gaps_total",
                 "Messages missed: backlog, reconnect, unsent; ranges and snapshots asked for, answered, not answered; replicas dropped.",
@@ -65,8 +59,8 @@ impl GossipMetrics {
             refused,
             adopted: counter("adopted_total", "Sessions of dead control nodes adopted by this one."),
             diverged: counter("diverged_total", "Tables found different without a reason: a fault."),
-            sessions: register(registry, IntGaugeVec::new(sessions, &["state"])),
-            peers: register(registry, IntGauge::new(name("peers"), "Other control nodes heard.")),
+            sessions: keep(book, IntGaugeVec::new(sessions, &["state"])),
+            peers: keep(book, IntGauge::new(name("peers"), "Other control nodes heard.")),
         }
     }
 

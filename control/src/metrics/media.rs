@@ -1,9 +1,9 @@
 //! What is counted of hooks, claims, kicks, events and jobs.
 
+use super::keep;
 use crate::domain::{hooks::Refusal, told::Verdict};
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
-};
+use kit::metrics::Book;
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use proto::srs::hook::Action;
 use std::time::Duration;
 
@@ -49,43 +49,36 @@ pub struct MediaMetrics {
     journal: IntCounterVec,
 }
 
-pub(super) fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: Result<C, prometheus::Error>) -> C {
-    let metric = metric.expect("names and labels here are well formed");
-    registry.register(Box::new(metric.clone())).expect("names here are unique");
-    metric
-}
-
 impl MediaMetrics {
     /// Registers everything.
     ///
     /// # Panics
     /// Only if two metrics had one name.
     #[must_use]
-    pub fn new(registry: &Registry) -> Self {
+    pub fn new(book: &Book) -> Self {
         let counters = |name: &str, help: &str, labels: &[&str]| {
-            register(registry, IntCounterVec::new(Opts::new(format!("keystone_control_{name}"), help), labels))
+            keep(book, IntCounterVec::new(Opts::new(format!("keystone_control_{name}"), help), labels))
         };
-        let counter =
-            |name: &str, help: &str| register(registry, IntCounter::new(format!("keystone_control_{name}"), help));
+        let counter = |name: &str, help: &str| keep(book, IntCounter::new(format!("keystone_control_{name}"), help));
         let histogram =
             HistogramOpts::new("keystone_control_hook_seconds", "Time to decide a hook.").buckets(SECONDS.to_vec());
         Self {
             hooks: counters("hooks_total", "Hooks of media nodes by action and verdict.", &["action", "verdict"]),
-            hook_seconds: register(registry, HistogramVec::new(histogram, &["action"])),
+            hook_seconds: keep(book, HistogramVec::new(histogram, &["action"])),
             claims: counters("claims_total", "Publisher claims by what became of them.", &["outcome"]),
             kicks: counters("kicks_total", "Kicks owed to media nodes: owed, done, failed, given up.", &["what"]),
             strangers: counters("strangers_total", "Calls of media nodes' hooks by somebody who is none.", &["what"]),
             heartbeats: counters("heartbeats_total", "Heartbeats of media nodes by what became of them.", &["what"]),
             dialled: counters("dialbacks_total", "Ports of media nodes dialled back, by outcome.", &["check", "ok"]),
             tokens_unchecked: counter("tokens_by_database_total", "Tokens checked in Postgres because Redis was away."),
-            listeners: register(registry, IntGauge::new("keystone_control_event_listeners", "Open event streams.")),
+            listeners: keep(book, IntGauge::new("keystone_control_event_listeners", "Open event streams.")),
             events: counters(
                 "events_total",
                 "Events heard, and event streams cut because their reader was slow.",
                 &["what"],
             ),
-            jobs: register(
-                registry,
+            jobs: keep(
+                book,
                 IntGaugeVec::new(
                     Opts::new(
                         "keystone_control_job_last_run_seconds",

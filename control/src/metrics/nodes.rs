@@ -1,8 +1,9 @@
 //! What is counted of the media nodes' health.
 
-use super::media::register;
+use super::keep;
 use crate::domain::{health::Cause, nodes::VersionVerdict};
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use kit::metrics::Book;
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts};
 use proto::node::{Met, NodeState};
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub const fn met_word(met: Met) -> &'static str {
 impl NodeMetrics {
     /// Registers everything.
     #[must_use]
-    pub fn new(registry: &Registry) -> Self {
+    pub fn new(book: &Book) -> Self {
         let opts = |name: &str, help: &str| Opts::new(format!("keystone_control_{name}"), help);
         let seconds = |name: &str, help: &str, bounds: &[f64]| {
             HistogramOpts::new(format!("keystone_control_{name}"), help).buckets(bounds.to_vec())
@@ -45,26 +46,26 @@ impl NodeMetrics {
         let probes = seconds("node_probe_seconds", "Probes of media nodes, by what was met", &PROBE_SECONDS);
         let detect = seconds("node_detect_seconds", "From a node's last sign of life to its end", &DETECT_SECONDS);
         Self {
-            nodes: register(registry, IntGaugeVec::new(opts("nodes", "Media nodes by state"), &["state"])),
-            probes: register(registry, HistogramVec::new(probes, &["met"])),
-            verdicts: register(
-                registry,
+            nodes: keep(book, IntGaugeVec::new(opts("nodes", "Media nodes by state"), &["state"])),
+            probes: keep(book, HistogramVec::new(probes, &["met"])),
+            verdicts: keep(
+                book,
                 IntCounterVec::new(opts("node_verdicts_total", "Changes of a node's state, and why"), &["to", "cause"]),
             ),
-            detect: register(registry, Histogram::with_opts(detect)),
-            witnesses: register(
-                registry,
+            detect: keep(book, Histogram::with_opts(detect)),
+            witnesses: keep(
+                book,
                 IntCounterVec::new(opts("node_witnesses_total", "Words of other witnesses"), &["by", "met"]),
             ),
-            versions: register(
-                registry,
+            versions: keep(
+                book,
                 IntGaugeVec::new(
                     opts("node_versions", "Media nodes by what is known of their version of SRS"),
                     &["verdict"],
                 ),
             ),
-            drained: register(
-                registry,
+            drained: keep(
+                book,
                 IntCounterVec::new(opts("node_drained_total", "What a drain's deadline ended"), &["role"]),
             ),
         }

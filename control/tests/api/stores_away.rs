@@ -23,6 +23,9 @@ async fn without_postgres_503_and_then_all_is_well_again() {
     control.get("/healthz", None).await.is(200);
     let ready = control.get("/readyz", None).await.is(503).body;
     assert_eq!((&ready["postgres"], &ready["redis"]), (&"away".into(), &"ok".into()));
+    // What an orchestrator asks: hooks and cached reads go on without Postgres.
+    control.get("/readyz?only=secrets,sessions", None).await.is(200);
+    control.get("/readyz?only=secrets,nothing", None).await.is_problem(400, "bad-request");
     // The directory was asked for before, so it is still shown.
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     control.get("/v1/streams", None).await.is(200);

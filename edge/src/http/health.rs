@@ -1,7 +1,7 @@
 //! `/healthz`, `/readyz`, `/metrics`.
 
 use crate::{ApiError, Front};
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -23,12 +23,26 @@ pub(crate) async fn live() -> HttpResponse {
 }
 
 /// 200 when every dependency can be used, else 503; each is named, and nobody is asked just now.
-pub(crate) async fn ready(front: web::Data<Front>) -> HttpResponse {
+///
+/// `?only=edge,secrets` judges by these alone and names the others all the same: an orchestrator that took every edge out of its balancer
+/// because Redis is away would end what goes on without it.
+pub(crate) async fn ready(req: HttpRequest, front: web::Data<Front>) -> Result<HttpResponse, ApiError> {
     let known = front.readiness();
-    let ready = known.iter().all(|dependency| dependency.ready);
+    let only = only(req.query_string());
+    if let Some(word) = only.iter().flatten().find(|word| !known.iter().any(|dependency| dependency.name == **word)) {
+        return Err(ApiError::Query(format!("there is no dependency {word}")));
+    }
+    let counts = |name: &str| only.as_ref().is_none_or(|only| only.contains(&name));
+    let ready = known.iter().filter(|dependency| counts(dependency.name)).all(|dependency| dependency.ready);
     let shown = known.iter().map(|d| Shown { name: d.name, ready: d.ready, detail: &d.detail }).collect();
     let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    answer.insert_header((header::CACHE_CONTROL, "no-store")).json(Ready { ready, dependencies: shown })
+    Ok(answer.insert_header((header::CACHE_CONTROL, "no-store")).json(Ready { ready, dependencies: shown }))
+}
+
+/// The words of `only=`; `None` when it is absent.
+fn only(query: &str) -> Option<Vec<&str>> {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("only="))?;
+    Some(value.split(',').collect())
 }
 
 /// Everything counted, in Prometheus's text format.

@@ -19,6 +19,10 @@ async fn every_dependency_is_named_and_liveness_depends_on_none() {
     };
     until("readiness falls", || async { status("/readyz").await == 503 }).await;
     assert_eq!(status("/healthz").await, 200);
+    // What an orchestrator asks: an edge goes on without Redis.
+    assert_eq!(status("/readyz?only=edge,secrets").await, 200);
+    assert_eq!(status("/readyz?only=edge,redis").await, 503);
+    assert_eq!(status("/readyz?only=edge,rediss").await, 400);
 }
 
 #[actix_web::test]
