@@ -2,7 +2,7 @@
 # Checks everything under deploy/ that is configuration, with the tools that read it for real (`make test-deploy`, part of `make test`).
 # Counts as `node --test` does, so that the closing line of `make test` has it. A check whose tool is missing is skipped, and says so.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 PATH="$PWD/.keystone/venv/bin:$PWD/.keystone/bin:/usr/sbin:$PATH"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -32,6 +32,8 @@ compose() { python deploy/checks/compose.py render "$@" >"$work/compose.json" &&
 check "Compose, option A" check-jsonschema compose deploy/docker-compose.option-a.yml
 check "Compose, option A with WEBRTC_RELAY=off" check-jsonschema compose deploy/docker-compose.option-a.yml \
     deploy/docker-compose.option-a.direct.yml
+check "Compose, option A with Prometheus and Grafana" check-jsonschema compose deploy/docker-compose.option-a.yml \
+    deploy/docker-compose.observe.yml
 check "Compose, a cluster" check-jsonschema compose deploy/docker-compose.cluster.yml
 check "Compose, development" check-jsonschema check-jsonschema --builtin-schema vendor.compose-spec deploy/docker-compose.dev.yml
 check ".env.example" check-jsonschema python deploy/checks/compose.py variables

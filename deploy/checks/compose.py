@@ -18,7 +18,7 @@ import yaml
 DEPLOY = pathlib.Path(__file__).resolve().parent.parent
 # Ports that nobody outside may reach: SRS's API and HTTP, control-api, the stores, Caddy's inner two.
 PRIVATE = {1985, 8080, 8081, 9972, 5432, 6379, 8880, 8881}
-REQUIRED = ["POSTGRES_PASSWORD", "REDIS_PASSWORD", "JWT_SECRET", "SRS_NODE_SECRET", "SRS_NODE_SECRET_1", "SRS_NODE_SECRET_2"]
+REQUIRED = ["POSTGRES_PASSWORD", "REDIS_PASSWORD", "JWT_SECRET", "SRS_NODE_SECRET", "SRS_NODE_SECRET_1", "SRS_NODE_SECRET_2", "GRAFANA_PASSWORD"]
 APP = {"control-api", "edge-gateway", "keystone"}
 
 
@@ -192,7 +192,7 @@ def variables():
     faults += [f".env.example lacks {name}, which docs/config.md has" for name in sorted(documented - names)]
     faults += [f".env.example lacks {name}, which a Compose file reads" for name in sorted(used - names)]
     option_a = (DEPLOY / "docker-compose.option-a.yml").read_text()
-    cluster = (DEPLOY / "docker-compose.cluster.yml").read_text()
+    cluster = (DEPLOY / "docker-compose.cluster.yml").read_text() + (DEPLOY / "docker-compose.observe.yml").read_text()
     faults += [f"docker-compose.option-a.yml never passes on {name}" for name in sorted(documented) if f"{name}:" not in option_a]
     faults += [f".env.example has {name}, which nobody reads" for name in sorted(names) if name not in option_a + cluster]
     return faults

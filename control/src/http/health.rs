@@ -7,6 +7,10 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use serde::Serialize;
+use std::time::Duration;
+
+/// How long a scrape waits for Postgres; one that takes longer is away as far as anybody can tell.
+const SCRAPE_ASKS_FOR: Duration = Duration::from_secs(2);
 
 /// Alive.
 pub async fn healthz(_: Anyone) -> &'static str {
@@ -67,6 +71,9 @@ pub async fn readyz(_: Anyone, req: HttpRequest) -> Result<HttpResponse, ApiErro
 /// A bug: metrics that cannot be written.
 pub async fn metrics(_: Anyone, req: HttpRequest) -> Result<HttpResponse, ApiError> {
     let state = state(&req);
+    let asked = tokio::time::timeout(SCRAPE_ASKS_FOR, state.pg.ping()).await;
+    // A pool that is in use says nothing of Postgres.
+    state.metrics.postgres_up(asked.is_ok_and(|answer| answer.map_or_else(|error| error.is_busy(), |()| true)));
     let text = state.metrics.text(&state).map_err(ApiError::internal)?;
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text))
 }

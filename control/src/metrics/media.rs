@@ -62,7 +62,7 @@ impl MediaMetrics {
         let counter = |name: &str, help: &str| keep(book, IntCounter::new(format!("keystone_control_{name}"), help));
         let histogram =
             HistogramOpts::new("keystone_control_hook_seconds", "Time to decide a hook.").buckets(SECONDS.to_vec());
-        Self {
+        let made = Self {
             hooks: counters("hooks_total", "Hooks of media nodes by action and verdict.", &["action", "verdict"]),
             hook_seconds: keep(book, HistogramVec::new(histogram, &["action"])),
             claims: counters("claims_total", "Publisher claims by what became of them.", &["outcome"]),
@@ -93,7 +93,15 @@ impl MediaMetrics {
                 &["what"],
             ),
             rebuilds: counter("redis_rebuilds_total", "Times this process filled an empty Redis again."),
-        }
+        };
+        // A series that begins with its first event has no increase for an alert to see.
+        ["owed", "done", "failed", "given_up"].iter().for_each(|what| made.kicks.with_label_values(&[*what]).reset());
+        ["kept", "lost", "written", "void"].iter().for_each(|what| made.journal.with_label_values(&[*what]).reset());
+        ["secret", "name"].iter().for_each(|what| made.strangers.with_label_values(&[*what]).reset());
+        ["reserved", "confirmed", "lost", "busy"]
+            .iter()
+            .for_each(|word| made.claims.with_label_values(&[*word]).reset());
+        made
     }
 
     /// A hook was answered.

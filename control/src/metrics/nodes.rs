@@ -45,7 +45,7 @@ impl NodeMetrics {
         };
         let probes = seconds("node_probe_seconds", "Probes of media nodes, by what was met", &PROBE_SECONDS);
         let detect = seconds("node_detect_seconds", "From a node's last sign of life to its end", &DETECT_SECONDS);
-        Self {
+        let made = Self {
             nodes: keep(book, IntGaugeVec::new(opts("nodes", "Media nodes by state"), &["state"])),
             probes: keep(book, HistogramVec::new(probes, &["met"])),
             verdicts: keep(
@@ -68,7 +68,12 @@ impl NodeMetrics {
                 book,
                 IntCounterVec::new(opts("node_drained_total", "What a drain's deadline ended"), &["role"]),
             ),
+        };
+        // A series that begins with its first event has no increase for an alert to see.
+        for cause in [Cause::TwoRefused, Cause::TwoMissed, Cause::Silence] {
+            made.verdicts.with_label_values(&[NodeState::Down.as_str(), cause.as_str()]).reset();
         }
+        made
     }
 
     /// How many nodes are in a state.

@@ -42,6 +42,14 @@ pub enum Command {
     Route(Route),
     /// End a session.
     Kick(Kick),
+    /// Check a cluster against the production checklist: what is wrong, why, and what to do.
+    Doctor(Doctor),
+    /// Ask a URL and end with 0 if it answers 200: health checks of containers that have nothing else to ask with.
+    #[command(hide = true)]
+    Probe {
+        /// What to ask.
+        url: String,
+    },
     /// Break a whole cluster in every way that is promised to be survived, and print what it cost (`make chaos`).
     #[command(hide = true)]
     Chaos(Chaos),
@@ -58,6 +66,9 @@ pub struct Up {
     /// Start only PostgreSQL, Redis and the media nodes, and write `.env` for `make run-control` and `make run-gateway`.
     #[arg(long)]
     pub deps_only: bool,
+    /// Also start a Prometheus with the alert rules, and Grafana with the dashboards where it is installed.
+    #[arg(long, conflicts_with = "deps_only")]
+    pub observe: bool,
 }
 
 /// `keystone demo`.
@@ -125,6 +136,20 @@ pub struct Status {
     /// Sessions that are listed.
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub sessions: u16,
+}
+
+/// `keystone doctor`. What it compares with are the settings of the services, in its environment or in a file.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Doctor {
+    /// The cluster.
+    #[command(flatten)]
+    pub api: ApiArgs,
+    /// Settings of the services, `NAME=value` a line, over the environment (docs/config.md).
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// One JSON object instead of the list.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `keystone nodes`.

@@ -127,6 +127,7 @@ async fn bring_up(plan: &Plan, supervisor: &mut Supervisor) -> Result<(), Cluste
         return Ok(supervisor.start(nodes.collect()).await?);
     };
     let settings = plan.settings();
+    write_private(&plan.data.join(crate::doctor::SETTINGS_FILE), settings.for_doctor().as_bytes())?;
     run_once(&programs.control_command(&settings, "migrate", &["migrate"]), "").await?;
     make_admin(plan, programs).await?;
     let shape = plan.options.shape;

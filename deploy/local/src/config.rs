@@ -20,6 +20,30 @@ const PASSED_ON: [&str; 10] = [
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 ];
 
+/// What `keystone doctor` compares a cluster with (docs/config.md).
+const SERVICE_SETTINGS: [&str; 20] = [
+    "DATABASE_URL",
+    "REDIS_URL",
+    "REDIS_ADDR",
+    "REDIS_PASSWORD",
+    "JWT_SECRET",
+    "JWT_SECRET_PREVIOUS",
+    "EDGE_SECRET",
+    "EDGE_SECRET_PREVIOUS",
+    "NODES_BOOTSTRAP",
+    "EDGE_BASE_URL",
+    "HLS_BASE_URL",
+    "RTMP_BASE_URL",
+    "SRT_BASE_URL",
+    "PUBLIC_API_PATH",
+    "CONTROL_API_CORS_ORIGINS",
+    "EDGE_AUTH",
+    "EDGE_CORS_ORIGINS",
+    "EDGE_RTC_LISTEN",
+    "WEBRTC_RELAY",
+    "WEBRTC_PUBLIC_ADDR",
+];
+
 /// Which media nodes a cluster runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Media {
@@ -49,6 +73,8 @@ pub struct Config {
     pub api: Option<String>,
     /// `KEYSTONE_TOKEN`: an administrator's access token, for the operator's commands.
     pub token: Option<String>,
+    /// Settings of the two services that are in this environment, for `keystone doctor`.
+    pub services: BTreeMap<String, String>,
     /// `RUST_LOG`, for what this program itself logs.
     pub log_filter: Option<String>,
     /// `PATH`, in order.
@@ -98,6 +124,10 @@ impl Config {
             bin_dir: get("KEYSTONE_BIN_DIR").map(PathBuf::from),
             api: text("KEYSTONE_API"),
             token: text("KEYSTONE_TOKEN"),
+            services: SERVICE_SETTINGS
+                .iter()
+                .filter_map(|name| text(name).map(|value| ((*name).to_owned(), value)))
+                .collect(),
             log_filter: text("RUST_LOG"),
             devnode_hook_url: text("DEVNODE_HOOK_URL"),
             devnode_heartbeat_url: text("DEVNODE_HEARTBEAT_URL"),

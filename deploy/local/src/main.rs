@@ -5,7 +5,7 @@ use keystone::{
     chaos,
     cli::{Cli, Command},
     config::Config,
-    demo, operator, run_devnode, say, test_stores, up,
+    demo, doctor, operator, run_devnode, say, test_stores, up,
 };
 use std::process::ExitCode;
 
@@ -13,6 +13,7 @@ use std::process::ExitCode;
 #[tokio::main(flavor = "multi_thread")]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
+    kit::tls::install_provider();
     let config = match Config::from_process() {
         Ok(config) => config,
         Err(error) => {
@@ -29,6 +30,8 @@ async fn main() -> ExitCode {
         Command::Nodes(args) => operator::nodes(args, config).await,
         Command::Route(args) => operator::route(args, config).await,
         Command::Kick(args) => operator::kick(args, config).await,
+        Command::Doctor(args) => Box::pin(doctor::run(args, config)).await,
+        Command::Probe { url } => doctor::probe(&url).await,
         Command::Chaos(args) => Box::pin(chaos::command(args, config)).await,
         Command::TestStores(args) => test_stores::run(args, config).await,
     };

@@ -154,6 +154,7 @@ impl Node {
                 ("HTTP_PORT", p.node_http(k).to_string()),
                 ("RTC_PORT", p.node_rtc(k).to_string()),
                 ("SRT_PORT", p.node_srt(k).to_string()),
+                ("METRICS_PORT", p.node_metrics(k).to_string()),
                 ("CANDIDATE", self.candidate.to_string()),
                 ("HOOK_URL", self.hook_url()),
                 ("HEARTBEAT_URL", self.heartbeat_url()),

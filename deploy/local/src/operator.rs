@@ -3,7 +3,7 @@
 //! They speak to control-api as any administrator may, through [`door::Door`]. Answers are read by name and what is absent shows as `-`: the
 //! tool is also used against a cluster that is older or newer than itself.
 
-mod door;
+pub(crate) mod door;
 mod nodes;
 mod read;
 mod route;

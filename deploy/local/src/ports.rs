@@ -28,6 +28,9 @@ const NODE_API: u16 = 19850;
 const NODE_HTTP: u16 = 18080;
 const NODE_RTC: u16 = 18000;
 const NODE_SRT: u16 = 20080;
+const NODE_METRICS: u16 = 19950;
+const PROMETHEUS: u16 = 9090;
+const GRAFANA: u16 = 3000;
 const POSTGRES: u16 = 54320;
 const REDIS: u16 = 63790;
 /// Between the HTTP ports of two controls, and of two edges.
@@ -196,6 +199,24 @@ impl Ports {
         NODE_SRT + self.shift + k
     }
 
+    /// Metrics of node `k`, where it is SRS (the built-in one has them beside its API).
+    #[must_use]
+    pub fn node_metrics(self, k: u16) -> u16 {
+        NODE_METRICS + self.shift + k
+    }
+
+    /// Prometheus, with `--observe`.
+    #[must_use]
+    pub fn prometheus(self) -> u16 {
+        PROMETHEUS + self.shift
+    }
+
+    /// Grafana, with `--observe` and where it is installed.
+    #[must_use]
+    pub fn grafana(self) -> u16 {
+        GRAFANA + self.shift
+    }
+
     /// PostgreSQL.
     #[must_use]
     pub fn postgres(self) -> u16 {
@@ -216,6 +237,7 @@ impl Ports {
             all.push(tcp(self.node_rtmp(k), format!("node-{k} RTMP")));
             all.push(tcp(self.node_api(k), format!("node-{k} API")));
             all.push(tcp(self.node_http(k), format!("node-{k} HTTP")));
+            all.push(tcp(self.node_metrics(k), format!("node-{k} metrics")));
             all.push(udp(self.node_rtc(k), format!("node-{k} WebRTC")));
             all.push(udp(self.node_srt(k), format!("node-{k} SRT")));
         }
@@ -325,7 +347,9 @@ mod tests {
     fn no_two_parts_of_the_largest_cluster_meet_at_any_shift() {
         let largest = Shape { controls: CONTROLS_MAX, edges: EDGES_MAX, nodes: NODES_MAX }.check().unwrap();
         for shift in [0, 1, 999, SHIFT_MAX] {
-            let all = Ports::new(shift).unwrap().of_all(largest);
+            let ports = Ports::new(shift).unwrap();
+            let mut all = ports.of_all(largest);
+            all.extend([tcp(ports.prometheus(), "Prometheus"), tcp(ports.grafana(), "Grafana")]);
             let distinct: HashSet<_> = all.iter().map(|p| (p.number, p.transport)).collect();
             assert_eq!(distinct.len(), all.len(), "shift {shift}");
         }

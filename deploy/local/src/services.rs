@@ -94,6 +94,14 @@ impl Settings<'_> {
         vars
     }
 
+    /// What `keystone doctor` compares the cluster with: the settings of both services, `NAME=value` a line.
+    #[must_use]
+    pub fn for_doctor(&self) -> String {
+        let origin = self.origin();
+        let all = [self.control(&origin), self.edge(&origin), self.edge_listen(0)].concat();
+        all.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
+    }
+
     /// Where control-api `i` listens: on loopback, Caddy and the nodes are there too.
     #[must_use]
     pub fn control_listen(&self, i: u16) -> Vec<Var> {

@@ -4,7 +4,7 @@ use crate::{
     cli::{Up, repository},
     cluster::Cluster,
     config::{Config, Media},
-    dotenv, node,
+    dotenv, node, observe,
     plan::{ClusterError, Options, Plan, PortBase, Scope},
     report, say,
     tools::MediaChoice,
@@ -40,6 +40,18 @@ pub async fn run(args: Up, config: Config) -> anyhow::Result<ExitCode> {
             file.display()
         ));
     }
+    if args.observe {
+        let specs = observe::specs(cluster.plan(), &config)?;
+        let names = specs.iter().map(|spec| spec.name.clone()).collect::<Vec<_>>();
+        cluster.children().start(specs).await?;
+        let ports = cluster.plan().ports;
+        say::out(&format!("prometheus: http://127.0.0.1:{}/alerts", ports.prometheus()));
+        if names.iter().any(|name| name.starts_with("grafana")) {
+            say::out(&format!("grafana: http://127.0.0.1:{}/dashboards", ports.grafana()));
+        } else {
+            say::out("grafana: not installed (Debian has no package of it); deploy/grafana/*.json are to be imported");
+        }
+    }
     say::out("Ctrl-C ends all of it.");
     let code = tokio::select! {
         () = cancel.cancelled() => ExitCode::SUCCESS,
@@ -71,7 +83,7 @@ async fn keep(cluster: &mut Cluster) {
 
 /// Whether others of its kind do its work meanwhile.
 fn is_one_of_many(child: &str) -> bool {
-    ["control-", "edge-", "node-"].iter().any(|kind| child.starts_with(kind))
+    ["control-", "edge-", "node-", "prometheus", "grafana"].iter().any(|kind| child.starts_with(kind))
 }
 
 /// Writes what services and media nodes need when Docker runs the stores and the nodes (deploy/docker-compose.dev.yml).

@@ -18,7 +18,7 @@ pub struct NodeMetrics {
 impl NodeMetrics {
     pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
         let nodes = "Media nodes of the membership and of SRS_UPSTREAM, by whether they are used.";
-        Ok(Self {
+        let made = Self {
             nodes: make.keep(IntGaugeVec::new(Opts::new("keystone_edge_nodes", nodes), &["state"]))?,
             membership: make
                 .gauge("keystone_edge_membership_version", "Version of the membership in use; 0 before the first.")?,
@@ -40,7 +40,13 @@ impl NodeMetrics {
                 "Viewers ended because their token was revoked, by whether their node did it.",
                 &["outcome"],
             )?,
-        })
+        };
+        // A series that begins with its first event has no increase for an alert to see.
+        ["ended", "failed"].iter().for_each(|outcome| made.expelled.with_label_values(&[*outcome]).reset());
+        ["answered", "refused", "silent", "other_run"]
+            .iter()
+            .for_each(|met| made.reports.with_label_values(&[*met]).reset());
+        Ok(made)
     }
 
     /// Nodes that are used, of all there are, and the version of the membership that says so.

@@ -22,6 +22,9 @@ const VHOST: &str = "vid-default";
 
 pub(crate) async fn handle(node: Node, call: Call) -> Answer {
     let path = call.path.trim_end_matches('/');
+    if path == "/metrics" {
+        return super::http::reply(hyper::StatusCode::OK, "text/plain; version=0.0.4", metrics(&node));
+    }
     let query = Query::parse(&call.query);
     let (name, id) = match path.strip_prefix("/api/v1/").and_then(|rest| rest.split_once('/')) {
         Some((name, id)) => (name, Some(id)),
@@ -78,6 +81,28 @@ fn versions() -> Value {
     let (major, minor, revision) = VERSION;
     json!({"major": major, "minor": minor, "revision": revision, "version": Identity::version(),
            "software": concat!("keystone-devnode/", env!("CARGO_PKG_VERSION"))})
+}
+
+/// What SRS's exporter says, under the same names; it has no metrics of single streams.
+fn metrics(node: &Node) -> String {
+    let registry = node.registry();
+    let traffic = |of: fn((u64, u64)) -> u64| {
+        registry.clients.values().map(|client| of(client.traffic.totals())).fold(0, u64::saturating_add)
+    };
+    let (received, sent) = (traffic(|both| both.0), traffic(|both| both.1));
+    let streams = registry.streams.values().filter(|stream| stream.active).count();
+    let Identity { server_id, service_id, pid } = &node.identity;
+    let summary = system::summary(&node.identity, node.started.elapsed(), registry.clients.len());
+    format!(
+        "# TYPE srs_build_info gauge\nsrs_build_info{{server=\"{server_id}\",service=\"{service_id}\",pid=\"{pid}\",version=\"{}\"}} 1\n\
+         # TYPE srs_cpu_percent gauge\nsrs_cpu_percent 0\n# TYPE srs_memory gauge\nsrs_memory {}\n\
+         # TYPE srs_streams gauge\nsrs_streams {streams}\n# TYPE srs_clients gauge\nsrs_clients {}\n\
+         # TYPE srs_receive_bytes_total counter\nsrs_receive_bytes_total {received}\n\
+         # TYPE srs_send_bytes_total counter\nsrs_send_bytes_total {sent}\n",
+        Identity::version(),
+        summary["self"]["mem_kbyte"],
+        registry.clients.len(),
+    )
 }
 
 fn page<'a, T>(items: impl Iterator<Item = T> + 'a, query: &Query) -> impl Iterator<Item = T> + 'a {

@@ -169,7 +169,8 @@ fn refused(status: StatusCode, body: &str) -> DoorError {
     DoorError::Refused { code, detail: words.unwrap_or_else(|| body.to_owned()), status }
 }
 
-fn folder(args: &ApiArgs) -> PathBuf {
+/// The folder of the cluster that is meant.
+pub(crate) fn folder(args: &ApiArgs) -> PathBuf {
     match (&args.data, std::env::current_dir()) {
         (Some(data), _) => data.clone(),
         (None, Ok(here)) => repository(&here).join(".keystone"),
