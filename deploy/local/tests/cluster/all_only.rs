@@ -106,5 +106,6 @@ async fn the_doctor_is_clean_on_a_right_cluster_and_finds_ten_planted_faults() {
 
 #[tokio::test]
 async fn alerts_rise_by_real_faults_and_no_panel_is_empty() {
-    Box::pin(crate::observe::alerts_rise_and_panels_have_data("alerts_rise_by_real_faults_and_no_panel_is_empty")).await;
+    Box::pin(crate::observe::alerts_rise_and_panels_have_data("alerts_rise_by_real_faults_and_no_panel_is_empty"))
+        .await;
 }

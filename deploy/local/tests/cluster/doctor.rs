@@ -21,7 +21,8 @@ async fn ask(data: &Path, changed: &[(&str, &str)]) -> (bool, Vec<Value>) {
         .collect();
     settings.extend(changed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let file = data.join("planted.env");
-    std::fs::write(&file, settings.iter().map(|(name, value)| format!("{name}={value}\n")).collect::<String>()).unwrap();
+    std::fs::write(&file, settings.iter().map(|(name, value)| format!("{name}={value}\n")).collect::<String>())
+        .unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_keystone"))
         .args(["doctor", "--json", "--data"])
         .arg(data)
@@ -45,7 +46,10 @@ async fn finds(data: &Path, check: &str, words: &str, changed: &[(&str, &str)]) 
     let (healthy, findings) = ask(data, changed).await;
     let found = findings.iter().filter(|finding| finding["check"] == check && finding["verdict"] == "FAIL");
     let told: Vec<&str> = found.filter_map(|finding| finding["reason"].as_str()).collect();
-    assert!(!healthy && told.iter().any(|reason| reason.contains(words)), "{check} does not say {words}: {findings:#?}");
+    assert!(
+        !healthy && told.iter().any(|reason| reason.contains(words)),
+        "{check} does not say {words}: {findings:#?}"
+    );
 }
 
 /// Ten faults in settings, stores, nodes and services, one after the other, each taken back.
@@ -94,7 +98,9 @@ pub(crate) async fn finds_ten_planted_faults() {
     cluster.children().kill("node-1").await.unwrap();
     eventually("the node is seen to be gone", async || {
         let (_, findings) = ask(&data, &right).await;
-        failed(&findings, "nodes").is_some_and(|found| found["reason"].as_str().unwrap().contains("node-1")).then_some(())
+        failed(&findings, "nodes")
+            .is_some_and(|found| found["reason"].as_str().unwrap().contains("node-1"))
+            .then_some(())
     })
     .await;
     cluster.children().start_again("edge-1").await.unwrap();

@@ -10,7 +10,7 @@ mod clients;
 mod command;
 mod doctor;
 mod front;
-mod operator;
 mod observe;
+mod operator;
 mod path;
 mod support;

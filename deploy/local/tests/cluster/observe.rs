@@ -53,7 +53,9 @@ impl Watched {
     async fn publish(&self, stream: &StreamId) -> SessionHandle {
         let token = Some(self.up.token(stream, Role::Publish).await.token);
         let local_ip = Some(self.up.cluster.plan().candidate());
-        media::publish(PublishOptions { url: self.up.whip(stream), token, local_ip, ..Default::default() }).await.unwrap()
+        media::publish(PublishOptions { url: self.up.whip(stream), token, local_ip, ..Default::default() })
+            .await
+            .unwrap()
     }
 
     async fn play(&self, stream: &StreamId, token: &str) -> SessionHandle {
@@ -124,7 +126,7 @@ impl Watched {
         self.up.cluster.children().signal("redis", Signal::CONT).unwrap();
         drop(viewer);
         self.scraped("min(keystone_edge_redis_up) == 1 and min(keystone_control_redis_connected) == 1").await;
-        drop(self.up.cluster.children().stop_one("postgres").await.unwrap());
+        self.up.cluster.children().stop_one("postgres").await.unwrap();
         self.scraped("min(keystone_control_postgres_up) == 0").await;
         let origin = self.up.cluster.origin();
         for _ in 0..200 {
