@@ -12,7 +12,7 @@ use std::{fmt, sync::LazyLock};
 
 /// Every stream key starts with this; nothing else a client may present does.
 pub const PREFIX: &str = "sk_";
-const RANDOM_LEN: usize = 26;
+pub(crate) const RANDOM_LEN: usize = 26;
 const CHECK_LEN: usize = 8;
 /// Longest stream key, in bytes.
 pub const KEY_LEN_MAX: usize = PREFIX.len() + StreamId::LEN_MAX + 1 + RANDOM_LEN + 1 + CHECK_LEN;

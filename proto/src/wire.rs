@@ -1,3 +1,5 @@
 //! Pure parsers of what others put on the wire.
 
+pub mod proxy;
+pub mod rtmp;
 pub mod sdp;
