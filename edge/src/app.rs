@@ -11,6 +11,7 @@ use crate::{
     registration::Registration,
     replica::{Replica, feed},
     routes,
+    rtmp::{Bound, Rtmp},
     srs::SrsClient,
     stream::{Lookup, Registry},
 };
@@ -37,6 +38,7 @@ const ARBITERS_MAX: usize = 4;
 pub struct App {
     server: Server,
     address: SocketAddr,
+    rtmp: Bound,
     parts: Arc<Parts>,
     front: Front,
     tasks: Tasks,
@@ -74,14 +76,23 @@ impl App {
             .bind(listen)
             .with_context(|| format!("cannot listen on {listen}"))?;
         let address = server.addrs().first().copied().context("a bound server has an address")?;
-        let tasks = start(&parts, inboxes, address).await;
-        Ok(Self { server: server.run(), address, parts, front, tasks })
+        let rtmp = Rtmp::bind(&parts.config.media).await?;
+        let mut tasks = start(&parts, inboxes, address).await;
+        let rtmp_at = rtmp.bound();
+        tasks.spawn("rtmp", rtmp.run(front.clone(), tasks.token()));
+        Ok(Self { server: server.run(), address, rtmp: rtmp_at, parts, front, tasks })
     }
 
     /// The bound port, also when the setting was 0.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// Where RTMP is listened for, also when a port was 0.
+    #[must_use]
+    pub const fn rtmp(&self) -> Bound {
+        self.rtmp
     }
 
     /// What the HTTP front calls; for tests.

@@ -1,7 +1,9 @@
 //! Settings, read once at start. The only place of this crate that sees the environment.
 
+mod rtmps;
 mod upstream;
 
+pub use rtmps::Rtmps;
 pub use upstream::{Upstream, UpstreamError, WEIGHT_MAX};
 
 use crate::admit::RateLimit;
@@ -81,6 +83,8 @@ pub struct MediaSettings {
     pub webrtc_public: Vec<PublicAddr>,
     /// `EDGE_RTMP_LISTEN`; default `0.0.0.0:1935`.
     pub rtmp: Listen,
+    /// `RTMP_TLS_CERT`, `RTMP_TLS_KEY` and `EDGE_RTMPS_LISTEN`; default none.
+    pub rtmps: Option<Rtmps>,
     /// `EDGE_SRT_LISTEN`, UDP; default `0.0.0.0:10080`.
     pub srt: Listen,
     /// `EDGE_RTC_LISTEN`, UDP and TCP; default `0.0.0.0:8000`.
@@ -255,6 +259,7 @@ impl Config {
             webrtc_relay: env_mut.or("WEBRTC_RELAY", Switch::On),
             webrtc_public: env_mut.list("WEBRTC_PUBLIC_ADDR"),
             rtmp: listen(env_mut, "EDGE_RTMP_LISTEN", RTMP_PORT),
+            rtmps: rtmps::read(env_mut),
             srt: listen(env_mut, "EDGE_SRT_LISTEN", SRT_PORT),
             rtc: listen(env_mut, "EDGE_RTC_LISTEN", RTC_PORT),
         };

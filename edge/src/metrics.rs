@@ -2,12 +2,16 @@
 
 pub mod hooks;
 pub mod nodes;
+pub mod rtmp;
 
 use hooks::HookMetrics;
 use kit::metrics::Book;
 use nodes::NodeMetrics;
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, core::Collector};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, core::Collector,
+};
 use proto::session::Role;
+use rtmp::RtmpMetrics;
 use std::{
     sync::{
         Arc,
@@ -122,6 +126,7 @@ pub struct Metrics {
     control_away: IntCounter,
     nodes: NodeMetrics,
     hooks: HookMetrics,
+    rtmp: RtmpMetrics,
 }
 
 /// Registers what it makes.
@@ -142,6 +147,10 @@ impl Maker {
 
     fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
         self.keep(IntCounter::new(name, help))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        self.keep(IntGaugeVec::new(Opts::new(name, help), labels))
     }
 
     fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
@@ -207,6 +216,7 @@ impl Metrics {
             )?,
             hooks: HookMetrics::new(&make)?,
             nodes: NodeMetrics::new(&make)?,
+            rtmp: RtmpMetrics::new(&make)?,
             book: make.0,
         };
         // A series that begins with its first event has no increase for an alert to see.
@@ -302,6 +312,12 @@ impl Metrics {
     #[must_use]
     pub const fn hooks(&self) -> &HookMetrics {
         &self.hooks
+    }
+
+    /// Those of RTMP.
+    #[must_use]
+    pub const fn rtmp(&self) -> &RtmpMetrics {
+        &self.rtmp
     }
 
     /// Everything in the text format of Prometheus.

@@ -1,6 +1,9 @@
-//! TLS towards stores: one crypto provider, certificates always verified.
+//! TLS: towards stores with certificates always verified, towards clients with one of ours. One crypto provider.
 
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject as _};
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
 use std::{path::Path, sync::Arc};
 
 /// Makes aws-lc-rs the process's crypto provider. Call first in `main`; a second call changes nothing.
@@ -37,4 +40,19 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     Ok(config.map_err(|e| e.to_string())?.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// A server configuration with the certificate chain and the private key of these PEM files. Clients show no certificate.
+///
+/// # Errors
+/// A text for the operator when a file cannot be read, or the two do not belong together.
+pub fn server_config(cert_file: &Path, key_file: &Path) -> Result<ServerConfig, String> {
+    let at = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let chain: Vec<_> =
+        CertificateDer::pem_file_iter(cert_file).and_then(Iterator::collect).map_err(|error| at(cert_file, &error))?;
+    let key = PrivateKeyDer::from_pem_file(key_file).map_err(|error| at(key_file, &error))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| error.to_string())?.with_no_client_auth();
+    config.with_single_cert(chain, key).map_err(|error| at(cert_file, &error))
 }

@@ -1,6 +1,7 @@
 //! One cluster per test: the built edge on a free port, a private Redis, fake media nodes, and control-api's part played by [`truth::Truth`].
 
 pub(crate) mod control;
+pub(crate) mod rtmp;
 pub(crate) mod sdp;
 pub(crate) mod srs;
 pub(crate) mod truth;
@@ -40,6 +41,7 @@ pub(crate) struct World {
     signer: MediaSigner,
     key_secret: ClusterSecret,
     edges: Vec<(u16, CancellationToken)>,
+    rtmp: Vec<edge::rtmp::Bound>,
     fronts: Vec<Front>,
     settings: Vec<(String, String)>,
 }
@@ -179,6 +181,7 @@ impl World {
             signer,
             key_secret,
             edges: Vec::new(),
+            rtmp: Vec::new(),
             fronts: Vec::new(),
             settings: all,
         }
@@ -190,6 +193,7 @@ impl World {
         let app = App::build(config).await.unwrap();
         let (port, stop) = (app.port(), CancellationToken::new());
         self.fronts.push(app.front().clone());
+        self.rtmp.push(app.rtmp());
         actix_web::rt::spawn(app.run(stop.clone()));
         self.edges.push((port, stop));
         self.edges.len() - 1

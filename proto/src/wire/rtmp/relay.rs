@@ -126,6 +126,18 @@ impl Relay {
         between.then_some(self.decoder)
     }
 
+    /// The chunk size the receiver was told.
+    #[must_use]
+    pub const fn told(&self) -> u32 {
+        self.told
+    }
+
+    /// Whether the receiver has whole chunks only, so that a message of ours may follow.
+    #[must_use]
+    pub const fn between(&self) -> bool {
+        self.inside.is_none()
+    }
+
     /// Puts a message of ours at the next place between chunks. `false`: too many wait already, and it is lost.
     pub fn inject(&mut self, header: Header, payload: Vec<u8>) -> bool {
         let room = self.waiting.len() < WAITING_MAX;

@@ -10,7 +10,7 @@ mod server;
 
 pub use acks::Acks;
 pub use client::{Client, Hearing, Plan};
-pub use server::{After, Ask, Connect, Form, Heard, Server};
+pub use server::{After, Ask, Connect, Form, Heard, Server, during, over};
 
 use super::{amf0::AmfError, chunk::ChunkError, handshake::HandshakeError, identity::IdentityError};
 

@@ -3,7 +3,7 @@
 use super::{
     super::{
         amf0::Value,
-        chunk::{Decoder, Message, Reader},
+        chunk::{Decoder, Message, Reader, push_message},
         handshake::{Accept, NOISE_LEN},
         identity::Identity,
         message::{self, COMMAND_CSID, COMMAND_LEN_MAX, Command, STATUS_CSID, WINDOW, kind},
@@ -88,6 +88,8 @@ pub struct Server {
     messages: u32,
     acks: Acks,
     form: Form,
+    /// Of what is sent to the client.
+    chunk_size: u32,
 }
 
 impl Server {
@@ -103,6 +105,7 @@ impl Server {
             messages: 0,
             acks: Acks::default(),
             form: Form::Flash,
+            chunk_size: CHUNK_SIZE,
         }
     }
 
@@ -116,6 +119,12 @@ impl Server {
     #[must_use]
     pub fn connect(&self) -> Connect {
         self.connect.clone().unwrap_or_default()
+    }
+
+    /// The chunk size the client was told.
+    #[must_use]
+    pub const fn chunk_size(&self) -> u32 {
+        self.chunk_size
     }
 
     /// Takes bytes, appends answers to `out`, and stops behind a wish; returns the bytes used.
@@ -171,27 +180,23 @@ impl Server {
         match command.name.as_str() {
             "connect" => {
                 self.connect.get_or_insert_with(|| connect_of(command));
-                push_connected(command.transaction, out);
+                self.push_connected(command.transaction, out);
             }
             _ if self.connect.is_none() => return Err(SessionError::NotConnected),
             "releaseStream" | "FCPublish" => {
                 self.form = Form::Fmle;
                 self.same(name)?;
-                push_result(command.transaction, vec![Value::Null, Value::Null], out);
+                self.push(result(command.transaction, Value::Null), out);
             }
-            "createStream" => {
-                push_result(command.transaction, vec![Value::Null, Value::Number(f64::from(STREAM))], out);
-            }
-            "getStreamLength" => push_result(command.transaction, vec![Value::Null, Value::Number(0.0)], out),
+            "createStream" => self.push(result(command.transaction, Value::Number(f64::from(STREAM))), out),
+            "getStreamLength" => self.push(result(command.transaction, Value::Number(0.0)), out),
             "publish" => {
                 self.same(name)?;
                 return self.ask(Role::Publish, name).map(Some);
             }
             "play" => return self.ask(Role::Play, name).map(Some),
             "_result" | "_error" | "onStatus" => {}
-            _ if command.transaction > 0.0 => {
-                push_result(command.transaction, vec![Value::Null, Value::Null], out);
-            }
+            _ if command.transaction > 0.0 => self.push(result(command.transaction, Value::Null), out),
             _ => {}
         }
         Ok(None)
@@ -219,39 +224,23 @@ impl Server {
     pub fn accept(&self, role: Role, out: &mut Vec<u8>) {
         match role {
             Role::Publish => {
-                const STARTED: &str = "NetStream.Publish.Start";
                 if self.form == Form::Fmle {
-                    let info = Value::texts(&[("code", STARTED), ("description", "Started publishing stream.")]);
-                    push_command(STREAM, &Command::new("onFCPublish", 0.0, vec![Value::Null, info]), out);
+                    self.push(notice("onFCPublish", PUBLISHED, "Started publishing stream."), out);
                 }
-                push_command(STREAM, &Command::status("status", STARTED, "Started publishing stream."), out);
+                self.push(status("status", PUBLISHED, "Started publishing stream."), out);
             }
             Role::Play => {
                 message::push_stream_begin(STREAM, out);
-                let reset = Command::status("status", "NetStream.Play.Reset", "Playing and resetting stream.");
-                push_command(STREAM, &reset, out);
-                push_command(
-                    STREAM,
-                    &Command::status("status", "NetStream.Play.Start", "Started playing stream."),
-                    out,
-                );
-                push_data_start(out);
+                self.push(status("status", "NetStream.Play.Reset", "Playing and resetting stream."), out);
+                self.push(status("status", "NetStream.Play.Start", "Started playing stream."), out);
+                self.push_data_start(out);
             }
         }
     }
 
     /// Tells the client why not, in words it can show. The connection is then closed by the caller, after these bytes are on their way.
     pub fn refuse(&self, code: &str, description: &str, out: &mut Vec<u8>) {
-        push_command(STREAM, &Command::status("error", code, description), out);
-    }
-
-    /// What the edge has to tell a client whose stream is over, though it did not stop itself.
-    pub fn stop(&self, role: Role, description: &str, out: &mut Vec<u8>) {
-        let code = match role {
-            Role::Publish => "NetStream.Unpublish.Success",
-            Role::Play => "NetStream.Play.Stop",
-        };
-        push_command(STREAM, &Command::status("status", code, description), out);
+        self.push(status("error", code, description), out);
     }
 
     /// Gives the state of the client's chunks away for the relay, with the count for acknowledgements. Fails where the client has begun a
@@ -264,38 +253,103 @@ impl Server {
         Ok((reader.into_decoder().ok_or(SessionError::Early)?, self.acks))
     }
 
-    /// Takes it back after the relay: the client may go on with another stream.
-    pub fn take_back(&mut self, decoder: Decoder, acks: Acks) {
+    /// Takes it back after the relay, and the chunk size that the client was told there: it may go on with another stream.
+    pub fn take_back(&mut self, decoder: Decoder, acks: Acks, told: u32) {
+        self.chunk_size = told;
         self.reader = Reader::of(decoder, COMMAND_LEN_MAX);
         self.acks = acks;
         self.name = None;
         self.form = Form::Flash;
     }
 
-    /// What a command that came during the relay means; answers what is answered here.
-    ///
-    /// # Errors
-    /// It does not read.
-    pub fn during(&self, message: &Message, role: Role, out: &mut Vec<u8>) -> Result<After, SessionError> {
-        let command = Command::read(message.header.kind, &message.payload)?;
-        Ok(match (command.name.as_str(), role) {
-            ("FCUnpublish", Role::Publish) => {
-                const STOPPED: &str = "NetStream.Unpublish.Success";
-                let info = Value::texts(&[("code", STOPPED), ("description", "Stop publishing stream.")]);
-                push_command(STREAM, &Command::new("onFCUnpublish", 0.0, vec![Value::Null, info]), out);
-                push_result(command.transaction, vec![Value::Null, Value::Null], out);
-                push_command(STREAM, &Command::status("status", STOPPED, "Stream is now unpublished"), out);
-                After::Ended
-            }
-            ("deleteStream" | "closeStream", _) => After::Ended,
-            ("publish" | "play", _) => {
-                self.refuse("NetStream.Publish.BadName", "this connection has a stream: end it first", out);
-                After::Answered
-            }
-            ("releaseStream" | "FCPublish" | "createStream" | "connect", _) => After::Answered,
-            _ => After::Forward,
-        })
+    fn push_connected(&self, transaction: f64, out: &mut Vec<u8>) {
+        message::push_number(kind::WINDOW, WINDOW, out);
+        message::push_number(kind::BANDWIDTH, WINDOW, out);
+        message::push_number(kind::CHUNK_SIZE, self.chunk_size, out);
+        let number = |name: &str, number| (name.to_owned(), Value::Number(number));
+        let text = |name: &str, text: &str| (name.to_owned(), Value::Text(text.to_owned()));
+        // Encoders look for a version of a server that they know.
+        let server = vec![text("fmsVer", "FMS/3,5,3,888"), number("capabilities", 127.0), number("mode", 1.0)];
+        let info = vec![
+            text("level", "status"),
+            text("code", "NetConnection.Connect.Success"),
+            text("description", "Connection succeeded"),
+            number("objectEncoding", 0.0),
+        ];
+        let args = vec![Value::Object(server), Value::Object(info)];
+        self.push(command(COMMAND_CSID, 0, &Command::new("_result", transaction, args)), out);
+        self.push(command(COMMAND_CSID, 0, &Command::new("onBWDone", 0.0, vec![Value::Null])), out);
     }
+
+    fn push_data_start(&self, out: &mut Vec<u8>) {
+        for values in [
+            vec![Value::Text("|RtmpSampleAccess".to_owned()), Value::Boolean(true), Value::Boolean(true)],
+            vec![Value::Text("onStatus".to_owned()), Value::texts(&[("code", "NetStream.Data.Start")])],
+        ] {
+            let mut payload = Vec::new();
+            values.iter().for_each(|value| value.push(&mut payload));
+            self.push(Message { header: message::header(STATUS_CSID, kind::DATA, STREAM, &payload), payload }, out);
+        }
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "messages are made to be pushed")]
+    fn push(&self, message: Message, out: &mut Vec<u8>) {
+        push_message(&message.header, &message.payload, self.chunk_size, out);
+    }
+}
+
+/// What a command that came during the relay means; what is to be answered here goes to `answers`.
+///
+/// # Errors
+/// It does not read.
+pub fn during(message: &Message, role: Role, answers: &mut Vec<Message>) -> Result<After, SessionError> {
+    let command = Command::read(message.header.kind, &message.payload)?;
+    Ok(match (command.name.as_str(), role) {
+        ("FCUnpublish", Role::Publish) => {
+            answers.push(notice("onFCUnpublish", UNPUBLISHED, "Stop publishing stream."));
+            answers.push(result(command.transaction, Value::Null));
+            answers.push(status("status", UNPUBLISHED, "Stream is now unpublished"));
+            After::Ended
+        }
+        ("deleteStream" | "closeStream", _) => After::Ended,
+        ("publish" | "play", _) => {
+            answers.push(status("error", "NetStream.Publish.BadName", "this connection has a stream: end it first"));
+            After::Answered
+        }
+        ("releaseStream" | "FCPublish" | "createStream" | "connect", _) => After::Answered,
+        _ => After::Forward,
+    })
+}
+
+/// What tells a client that its stream is over, though it did not stop itself.
+#[must_use]
+pub fn over(role: Role, description: &str) -> Message {
+    match role {
+        // An encoder shows an error, and tries again.
+        Role::Publish => status("error", UNPUBLISHED, description),
+        Role::Play => status("status", "NetStream.Play.Stop", description),
+    }
+}
+
+const PUBLISHED: &str = "NetStream.Publish.Start";
+const UNPUBLISHED: &str = "NetStream.Unpublish.Success";
+
+fn command(csid: u32, stream: u32, command: &Command) -> Message {
+    let payload = command.payload();
+    Message { header: message::header(csid, kind::COMMAND, stream, &payload), payload }
+}
+
+fn status(level: &str, code: &str, description: &str) -> Message {
+    command(STATUS_CSID, STREAM, &Command::status(level, code, description))
+}
+
+fn notice(name: &str, code: &str, description: &str) -> Message {
+    let info = Value::texts(&[("code", code), ("description", description)]);
+    command(STATUS_CSID, STREAM, &Command::new(name, 0.0, vec![Value::Null, info]))
+}
+
+fn result(transaction: f64, value: Value) -> Message {
+    command(COMMAND_CSID, 0, &Command::new("_result", transaction, vec![Value::Null, value]))
 }
 
 fn connect_of(command: &Command) -> Connect {
@@ -313,45 +367,4 @@ fn connect_of(command: &Command) -> Connect {
         page_url: text("pageUrl"),
         swf_url: text("swfUrl"),
     }
-}
-
-fn push_connected(transaction: f64, out: &mut Vec<u8>) {
-    message::push_number(kind::WINDOW, WINDOW, out);
-    message::push_number(kind::BANDWIDTH, WINDOW, out);
-    message::push_number(kind::CHUNK_SIZE, CHUNK_SIZE, out);
-    let number = |name: &str, number| (name.to_owned(), Value::Number(number));
-    let text = |name: &str, text: &str| (name.to_owned(), Value::Text(text.to_owned()));
-    // Encoders look for a version of a server that they know.
-    let server = vec![text("fmsVer", "FMS/3,5,3,888"), number("capabilities", 127.0), number("mode", 1.0)];
-    let info = vec![
-        text("level", "status"),
-        text("code", "NetConnection.Connect.Success"),
-        text("description", "Connection succeeded"),
-        number("objectEncoding", 0.0),
-    ];
-    push_result(transaction, vec![Value::Object(server), Value::Object(info)], out);
-    push(COMMAND_CSID, 0, &Command::new("onBWDone", 0.0, vec![Value::Null]), out);
-}
-
-fn push_data_start(out: &mut Vec<u8>) {
-    for values in [
-        vec![Value::Text("|RtmpSampleAccess".to_owned()), Value::Boolean(true), Value::Boolean(true)],
-        vec![Value::Text("onStatus".to_owned()), Value::texts(&[("code", "NetStream.Data.Start")])],
-    ] {
-        let mut payload = Vec::new();
-        values.iter().for_each(|value| value.push(&mut payload));
-        message::push(STATUS_CSID, kind::DATA, STREAM, &payload, CHUNK_SIZE, out);
-    }
-}
-
-fn push_result(transaction: f64, args: Vec<Value>, out: &mut Vec<u8>) {
-    push(COMMAND_CSID, 0, &Command::new("_result", transaction, args), out);
-}
-
-fn push_command(stream: u32, command: &Command, out: &mut Vec<u8>) {
-    push(STATUS_CSID, stream, command, out);
-}
-
-fn push(csid: u32, stream: u32, command: &Command, out: &mut Vec<u8>) {
-    message::push(csid, kind::COMMAND, stream, &command.payload(), CHUNK_SIZE, out);
 }

@@ -202,17 +202,17 @@ fn what_comes_out_of_order_ends_it() {
 
 #[test]
 fn commands_during_the_relay_are_told_apart() {
-    let server = Server::new(Box::new([0; NOISE_LEN]));
-    let mut out = Vec::new();
+    let mut answers = Vec::new();
     let mut after = |name: &str, role| {
         let payload = call(name, "cam").payload();
         let message = Message { header: message::header(3, kind::COMMAND, 1, &payload), payload };
-        server.during(&message, role, &mut out).unwrap()
+        during(&message, role, &mut answers).unwrap()
     };
     assert_eq!(after("FCUnpublish", Role::Publish), After::Ended);
     assert_eq!(after("deleteStream", Role::Play), After::Ended);
     assert_eq!(after("publish", Role::Publish), After::Answered);
     assert_eq!(after("pause", Role::Play), After::Forward);
+    assert_eq!(answers.len(), 4, "three to FCUnpublish, one to publish");
 }
 
 proptest! {
