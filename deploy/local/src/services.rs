@@ -70,8 +70,8 @@ impl Settings<'_> {
             ("JWT_SECRET", self.secrets.jwt.clone()),
             ("NODES_BOOTSTRAP", bootstrap.collect::<Vec<_>>().join(",")),
             ("EDGE_BASE_URL", origin.to_owned()),
-            // Edges do not carry RTMP and SRT yet: publishers are sent to the first node, whose hook decides about them.
-            ("RTMP_BASE_URL", format!("rtmp://{}", address(self.ports.node_rtmp(0)))),
+            ("RTMP_BASE_URL", format!("rtmp://{}", address(self.ports.edge_rtmp(0)))),
+            // Edges do not carry SRT yet: publishers are sent to the first node, whose hook decides about them.
             ("SRT_BASE_URL", format!("srt://{}", address(self.ports.node_srt(0)))),
             ("CONTROL_API_CORS_ORIGINS", VITE_ORIGINS.to_owned()),
         ]);
