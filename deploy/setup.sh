@@ -45,6 +45,7 @@ missing_required() {
 missing_wanted() {
     have_chromium || echo chromium
     have_nginx || echo nginx-light
+    have haproxy || echo haproxy
     have wrk || echo wrk
     have_ip || echo iproute2
 }

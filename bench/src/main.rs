@@ -1,6 +1,6 @@
-//! `bench placement|routing|gossip|whip|sessions|hooks|claims|replace|all`: runs measurements; tables on standard error, a JSON line each on standard output.
+//! `bench placement|routing|gossip|whip|sessions|hooks|claims|replace|rtmp|all`: runs measurements; tables on standard error, a JSON line each on standard output.
 
-use bench::{gossip, hooks, placement, replace, report::Report, routing, sessions, whip};
+use bench::{gossip, hooks, placement, replace, report::Report, routing, rtmp, sessions, whip};
 use clap::{Parser, ValueEnum};
 use keystone::{
     config::{Config, Media},
@@ -37,6 +37,8 @@ enum What {
     Claims,
     /// A killed media node: until it is known and replaced; with the built-in node, and with SRS when there is one.
     Replace,
+    /// RTMP publishers through the edge and through `HAProxy`, CPU for a gigabyte.
+    Rtmp,
     /// Everything.
     All,
 }
@@ -70,6 +72,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     if wants(What::Claims) {
         tell(hooks::claims::run().await?)?;
+    }
+    if wants(What::Rtmp) {
+        tell(Box::pin(rtmp::run()).await?)?;
     }
     if wants(What::Replace) {
         tell(Box::pin(replace::run(Media::Builtin)).await?)?;

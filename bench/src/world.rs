@@ -68,6 +68,18 @@ impl World {
     /// # Errors
     /// A part does not start.
     pub async fn start(count: usize, live: bool) -> anyhow::Result<(Self, Vec<Published>)> {
+        Self::with(count, live, "", "off".to_owned()).await
+    }
+
+    /// The same with an edge that listens for RTMP and has a node that does.
+    ///
+    /// # Errors
+    /// A part does not start.
+    pub async fn with_rtmp(count: usize, node: SocketAddr, edge: SocketAddr) -> anyhow::Result<(Self, Vec<Published>)> {
+        Self::with(count, false, &format!("&rtmp={node}"), edge.to_string()).await
+    }
+
+    async fn with(count: usize, live: bool, node_has: &str, rtmp: String) -> anyhow::Result<(Self, Vec<Published>)> {
         let dir = Scratch::new("edge")?;
         let redis = TestRedis::start();
         let (signer, public) = media_keys()?;
@@ -95,7 +107,8 @@ impl World {
             ("EDGE_LISTEN", edge.to_string()),
             ("REDIS_ADDR", redis.addr()),
             ("EDGE_DRAIN_SECONDS", "0".to_owned()),
-            ("SRS_UPSTREAM", format!("http://{node}?id={NODE}")),
+            ("SRS_UPSTREAM", format!("http://{node}?id={NODE}{node_has}")),
+            ("EDGE_RTMP_LISTEN", rtmp),
             ("CONTROL_API_URL", format!("http://{control}")),
             ("EDGE_RATE_LIMIT", "off".to_owned()),
             ("RUST_LOG", "error".to_owned()),
