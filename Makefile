@@ -6,20 +6,23 @@ SHELL := /bin/sh
 export PATH := $(CURDIR)/.keystone/bin:$(PATH)
 
 CARGO ?= cargo
-TARGET := $(or $(CARGO_TARGET_DIR),target)
-KEYSTONE := $(TARGET)/debug/keystone
+BUILT := $(or $(CARGO_TARGET_DIR),target)
+KEYSTONE := $(BUILT)/debug/keystone
 # Passed to `keystone demo` and `keystone up`: make demo DEMO_ARGS="--for 30s --json"
 DEMO_ARGS ?=
 UP_ARGS ?=
 # Passed to `keystone chaos`: make chaos CHAOS_ARGS="--only node --runs 30 --publishers 8 --viewers 16"
 CHAOS_ARGS ?=
+# Passed to `keystone matrix` and `keystone hostile`
+MATRIX_ARGS ?=
+HOSTILE_ARGS ?=
 # Passed to nextest: make test TEST_ARGS="-p edge whip"
 TEST_ARGS ?=
 COMPOSE := docker compose -f deploy/docker-compose.dev.yml --env-file .env
 # Settings written by `make up`, for services run from a terminal.
 WITH_ENV := test -f .env || { echo "no .env: run \`make up\` first, in another terminal" >&2; exit 1; }; set -a; . ./.env; set +a;
 
-.PHONY: help setup build web up down demo migrate run-control run-gateway run-web check test test-all chaos bench sim fuzz
+.PHONY: help setup build web up down demo migrate run-control run-gateway run-web check test test-all chaos matrix hostile bench sim fuzz
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -49,14 +52,14 @@ down: ## end what `make up` started in Docker; data stays
 
 migrate: ## bring the database of DATABASE_URL (else of .env) to the present schema
 	@$(CARGO) build --locked --quiet -p control
-	@if [ -n "$$DATABASE_URL" ]; then :; else $(WITH_ENV) fi; exec $(TARGET)/debug/control-api migrate
+	@if [ -n "$$DATABASE_URL" ]; then :; else $(WITH_ENV) fi; exec $(BUILT)/debug/control-api migrate
 
 run-control: migrate ## control-api in this terminal, with the settings of `make up`
-	@$(WITH_ENV) exec $(TARGET)/debug/control-api
+	@$(WITH_ENV) exec $(BUILT)/debug/control-api
 
 run-gateway: ## edge-gateway in this terminal, with the settings of `make up`
 	@$(CARGO) build --locked --quiet -p edge
-	@$(WITH_ENV) exec $(TARGET)/debug/edge-gateway
+	@$(WITH_ENV) exec $(BUILT)/debug/edge-gateway
 
 run-web: setup ## the web page on port 5173, rebuilt as it is edited
 	@if [ -f .env ]; then set -a; . ./.env; set +a; fi; exec npm --prefix web run dev
@@ -77,6 +80,12 @@ test-all: check build web ## everything: third-party clients, all of real SRS, l
 chaos: build ## a cluster with an audience, broken in every way it promises to survive; the table goes to docs/chaos.md (CHAOS_ARGS="--only node")
 	@exec $(KEYSTONE) chaos $(if $(CHAOS_ARGS),$(CHAOS_ARGS),--write docs/chaos.md)
 
+matrix: build ## every kind of publisher through one edge to every kind of player through another, with real SRS; the table goes to docs/matrix.md (MATRIX_ARGS="--only srt")
+	@exec $(KEYSTONE) matrix $(if $(MATRIX_ARGS),$(MATRIX_ARGS),--write docs/matrix.md)
+
+hostile: build ## live streams through an edge under attack: floods, half-open connections, absurd lengths; the table goes to docs/hostile.md (HOSTILE_ARGS="--only stun")
+	@exec $(KEYSTONE) hostile $(if $(HOSTILE_ARGS),$(HOSTILE_ARGS),--write docs/hostile.md)
+
 bench: setup ## measurements, each beside a peer in the same run; results in bench/README.md
 	@bench/run.sh
 
@@ -84,7 +93,8 @@ SEEDS ?= 1000
 FROM ?= 0
 sim: ## seeded simulation of a cluster on all cores (SEEDS=10000; a failing seed again: FROM=17 SEEDS=1)
 	@$(CARGO) build --locked --quiet --release -p sim
-	@exec $(TARGET)/release/sim --from $(FROM) --seeds $(SEEDS)
+	@exec $(BUILT)/release/sim --from $(FROM) --seeds $(SEEDS)
 
-fuzz: ## fuzzing of the wire parsers
-	@echo "make fuzz comes with the RTMP and SRT parsers; until then the parsers are covered by properties in \`make test\`" >&2; exit 1
+SECONDS ?= 60
+fuzz: ## every parser of foreign bytes under libFuzzer (SECONDS=600 each, TARGET=sdp_offer for one)
+	@SECONDS_EACH=$(SECONDS) TARGET=$(TARGET) CARGO=$(CARGO) proto/fuzz/run.sh

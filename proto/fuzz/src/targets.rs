@@ -1,0 +1,26 @@
+//! The fuzz targets: each takes any bytes, hands them to one parser and checks what must hold of the result. A panic is a bug.
+//!
+//! A new target is a file in `targets/`, a line here, and seeds in `corpus/NAME/`. libFuzzer (`main.rs`) and the ordinary test
+//! `proto/tests/fuzz_corpus.rs` call the same functions.
+
+#[path = "targets/gossip.rs"]
+mod gossip;
+#[path = "targets/handle.rs"]
+mod handle;
+#[path = "targets/sdp.rs"]
+mod sdp;
+#[path = "targets/stream_key.rs"]
+mod stream_key;
+#[path = "targets/ticket.rs"]
+mod ticket;
+
+/// Name and function of every target.
+pub(crate) const ALL: &[(&str, fn(&[u8]))] = &[
+    ("gossip", gossip::run),
+    ("handle", handle::run),
+    ("sdp_answer", sdp::answer),
+    ("sdp_fragment", sdp::fragment),
+    ("sdp_offer", sdp::offer),
+    ("stream_key", stream_key::run),
+    ("ticket", ticket::run),
+];
