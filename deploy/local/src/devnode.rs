@@ -1,14 +1,14 @@
 //! `keystone-devnode`: a small stand-in for an SRS media node that carries real media, for development and tests only.
 //!
-//! It speaks SRS 5's WHIP and WHEP, RTMP in, HLS out, HTTP hooks, heartbeat and the part of the HTTP API that services
-//! use, with SRS's orders and oddities (`docs/srs.md`): errors are connections closed without a word, a publisher takes
-//! its name before the hook is asked, queries are read as loosely. It names itself in the `Server` header and in
-//! `data.software` of `/api/v1/versions`; no service ever branches on that.
+//! It speaks SRS 5's WHIP and WHEP, RTMP in and out, HTTP-FLV and HLS out, HTTP hooks, heartbeat and the part of the
+//! HTTP API that services use, with SRS's orders and oddities (`docs/srs.md`): errors are connections closed without a
+//! word, a publisher takes its name before the hook is asked, queries are read as loosely. It names itself in the
+//! `Server` header and in `data.software` of `/api/v1/versions`; no service ever branches on that.
 //!
 //! What it lacks, on purpose or not:
-//! - SRT, HTTP-FLV, RTMP play, HTTP-TS, DVR, forward, edge and origin clusters, HTTPS, Basic auth, `/metrics`;
-//! - any transcoding: RTMP's AAC is not heard over WHEP, WHIP streams have no HLS and RTMP streams have HLS only with
-//!   H.264 and AAC both; H.265, AV1, VP8 are not taken;
+//! - SRT, HTTP-TS, DVR, forward, edge and origin clusters, HTTPS, Basic auth, `/metrics`;
+//! - any transcoding: RTMP's AAC is not heard over WHEP, what came by WHIP is not seen over RTMP and HTTP-FLV, RTMP
+//!   streams have HLS only with H.264 and AAC both; H.265, AV1, VP8 are not taken;
 //! - B-frames over WHEP (the stream is then not shown there), simulcast, TURN, ICE-TCP, trickle ICE and ICE restart;
 //! - the JSON API `/rtc/v1/publish/` and `/play/`, JSONP, virtual hosts other than the default, `hls_ctx`;
 //! - one publish per RTMP connection; a refused WHIP never carries media here, at SRS it can.
@@ -17,20 +17,25 @@
 
 mod api;
 mod fanout;
+mod flv;
 mod heartbeat;
 mod hls;
 mod hooks;
 mod http;
 mod ids;
+mod mp4;
 mod offer;
 mod peer;
 mod query;
 mod registry;
+mod rtc_hls;
 mod rtmp;
 mod rtmp_media;
+mod rtmp_wire;
 mod sfu;
 mod shared;
 mod system;
+mod tap;
 mod whip;
 
 use std::net::{IpAddr, SocketAddr};
@@ -60,7 +65,7 @@ pub struct DevNodeConfig {
     pub node_id: String,
     /// HTTP API, WHIP and WHEP.
     pub listen_api: SocketAddr,
-    /// HLS.
+    /// HLS and HTTP-FLV.
     pub listen_http: SocketAddr,
     /// RTMP.
     pub listen_rtmp: SocketAddr,
@@ -222,6 +227,7 @@ pub async fn start_with_timeout(config: DevNodeConfig, session_timeout: Duration
         hooks,
         sfu,
         hls: hls::HlsStore::default(),
+        taps: tap::Taps::default(),
         certificate: Certificate(certificate.ok_or(DevNodeError::Certificate)?),
         registry: Mutex::default(),
     });
@@ -234,8 +240,7 @@ pub async fn start_with_timeout(config: DevNodeConfig, session_timeout: Duration
     let at = Arc::clone(&node);
     tasks.spawn(http::serve(api, software.clone(), move |call| api_call(Arc::clone(&at), call), cancel.clone()));
     let at = Arc::clone(&node);
-    let hls = move |call| std::future::ready(at.hls.answer(&call));
-    tasks.spawn(http::serve(http, software, hls, cancel.clone()));
+    tasks.spawn(http::serve(http, software, move |call| http_call(Arc::clone(&at), call), cancel.clone()));
     tasks.spawn(rtmp::serve(Arc::clone(&node), rtmp, cancel.clone()));
     tasks.spawn(sweep(Arc::clone(&node), cancel.clone()));
     if let Some(url) = config.heartbeat_url {
@@ -254,6 +259,11 @@ async fn api_call(node: Node, call: http::Call) -> http::Answer {
         return Box::pin(whip::handle(node, call)).await;
     }
     api::handle(node, call).await
+}
+
+/// The HTTP port: HTTP-FLV and HLS.
+async fn http_call(node: Node, call: http::Call) -> http::Answer {
+    if call.path.ends_with(".flv") { flv::handle(node, call).await } else { node.hls.answer(&call) }
 }
 
 async fn sweep(node: Node, cancel: CancellationToken) {

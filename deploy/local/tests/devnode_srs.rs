@@ -88,7 +88,8 @@ fn told(hooks: &HookServer) -> Vec<String> {
         let names = ["action", "app", "stream", "stream_url", "param", "vhost", "ip"];
         format!("{} {}", names.map(|name| body[name].to_string()).join(" "), fields.join(","))
     };
-    hooks.bodies().into_iter().map(line).collect()
+    // Segments of HLS, which the SRS of these tests does not make, come when a keyframe does.
+    hooks.bodies().into_iter().filter(|body| body["action"] != "on_hls").map(line).collect()
 }
 
 /// Names and types of everything in an answer; what depends on transcoding, or only the stand-in says, is left out.

@@ -1,4 +1,5 @@
-//! HLS out: fragmented MP4 in memory, from RTMP publishers with H.264 and AAC.
+//! HLS out: fragmented MP4 in memory, from RTMP publishers with H.264 and AAC, and from WHIP publishers with H.264
+//! and Opus.
 //!
 //! `/live/{stream}.m3u8` names `{stream}-{n}.m4s` and one `{stream}-init{n}.mp4`; numbers go on over a change of
 //! publisher, with a discontinuity. No viewer context and no hooks for viewers (SRS with `hls_ctx off`).
@@ -10,8 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::StatusCode;
 
+use super::hooks::{Action, Extra};
 use super::http::{Answer, Call, reply};
 use super::query::stream_url;
+use super::registry::Subject;
+use super::shared::Node;
 
 /// A segment ends at the first keyframe after this many seconds.
 const SEGMENT_SECONDS: f64 = 2.0;
@@ -81,6 +85,22 @@ impl Segmenter {
         }
         done
     }
+}
+
+/// A publisher's segment is done: keeps it and tells of it.
+pub(crate) fn finished(node: &Node, subject: &Subject, seconds: f64, data: Bytes) {
+    let Some(cut) = node.hls.append(&subject.url, seconds, data, node.now()) else { return };
+    let stem = subject.url.trim_start_matches('/');
+    let (file, playlist) = (format!("{stem}-{}.m4s", cut.number), format!("{stem}.m3u8"));
+    let stream_id = node.stream_id(&subject.url);
+    let extra = Extra::Segment {
+        stream_id: stream_id.as_deref(),
+        file: &file,
+        playlist: &playlist,
+        seconds: cut.seconds,
+        number: cut.number,
+    };
+    node.hooks.tell(Action::Hls, subject, extra);
 }
 
 /// All playlists of a node, by `/app/stream`.

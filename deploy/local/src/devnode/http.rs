@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
@@ -37,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The client hung up before it was answered; only handlers that wait long look at it.
+    pub(crate) gone: CancellationToken,
     peer: IpAddr,
 }
 
@@ -50,7 +53,10 @@ impl Call {
 }
 
 /// What a handler answers.
-pub(crate) type Answer = Result<Response<Full<Bytes>>, Hangup>;
+pub(crate) type Answer = Result<Response<Body>, Hangup>;
+
+/// A body that is there, or comes while it is sent.
+pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// 200 with a JSON body.
 pub(crate) fn json(value: &serde_json::Value) -> Answer {
@@ -59,10 +65,15 @@ pub(crate) fn json(value: &serde_json::Value) -> Answer {
 
 /// An answer with a body.
 pub(crate) fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut response = Response::new(Full::new(body.into()));
+    let mut response = Response::new(Full::new(body.into()).boxed_unsync());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     Ok(response)
+}
+
+/// 200 without a body.
+pub(crate) fn empty() -> Response<Body> {
+    Response::new(Full::default().boxed_unsync())
 }
 
 /// Serves `listener` until `cancel`. `software` is the `Server` header.
@@ -131,14 +142,19 @@ where
     F: Future<Output = Answer> + Send + 'static,
 {
     if request.method() == Method::OPTIONS {
-        return Ok(Response::new(Full::default()));
+        return Ok(empty());
     }
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, OFFER_BYTES_MAX).collect().await.map_err(|_| Hangup)?.to_bytes();
     let (path, query) = (parts.uri.path().to_owned(), parts.uri.query().unwrap_or_default().to_owned());
-    let call = Call { method: parts.method, path, query, headers: parts.headers, body, peer };
+    // Dropped with this future, that is with the connection, and told only then.
+    let here = CancellationToken::new();
+    let (gone, here) = (here.clone(), here.drop_guard());
+    let call = Call { method: parts.method, path, query, headers: parts.headers, body, gone, peer };
     // A handler that panicked is an error like any other to the client.
-    tokio::spawn(handler(call)).await.unwrap_or(Err(Hangup))
+    let answer = tokio::spawn(handler(call)).await.unwrap_or(Err(Hangup));
+    drop(here);
+    answer
 }
 
 /// Headers of every answer; CORS as SRS does it, only when asked with an `Origin`.

@@ -21,11 +21,13 @@ pub(crate) enum Kind {
     RtcPublish,
     RtcPlay,
     RtmpPublish,
+    RtmpPlay,
+    FlvPlay,
 }
 
 impl Kind {
     pub(crate) fn publishes(self) -> bool {
-        self != Self::RtcPlay
+        matches!(self, Self::RtcPublish | Self::RtmpPublish)
     }
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -33,6 +35,8 @@ impl Kind {
             Self::RtcPublish => "rtc-publish",
             Self::RtcPlay => "rtc-play",
             Self::RtmpPublish => "fmle-publish",
+            Self::RtmpPlay => "rtmp-play",
+            Self::FlvPlay => "flv-play",
         }
     }
 }
@@ -87,7 +91,7 @@ pub(crate) struct Client {
     pub(crate) subject: Subject,
     pub(crate) kind: Kind,
     pub(crate) traffic: Arc<Traffic>,
-    /// WebRTC: `server ufrag:client ufrag`; empty for RTMP.
+    /// WebRTC: `server ufrag:client ufrag`; empty for others.
     pub(crate) session: String,
     /// WebRTC: the token that `DELETE` must bring.
     pub(crate) delete_token: String,

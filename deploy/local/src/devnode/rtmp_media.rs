@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use scuffle_flv::audio::body::AudioTagBody;
 use scuffle_flv::audio::body::legacy::LegacyAudioTagBody;
 use scuffle_flv::audio::body::legacy::aac::AacAudioData;
@@ -14,8 +13,7 @@ use scuffle_flv::video::header::{VideoFrameType, VideoTagHeaderData};
 use scuffle_transmuxer::{MediaType, TransmuxResult, Transmuxer};
 
 use super::fanout::{Frame, Track};
-use super::hls::Segmenter;
-use super::hooks::{Action, Extra};
+use super::hls::{self, Segmenter};
 use super::peer::{News, picture_of};
 use super::registry::{Sound, Subject};
 use super::shared::Node;
@@ -124,25 +122,9 @@ impl Media {
                 let Some(segmenter) = &mut self.segmenter else { return };
                 let video = (sample.ty == MediaType::Video).then_some((sample.timestamp, sample.keyframe));
                 let Some((seconds, data)) = segmenter.push(&sample.data, video) else { return };
-                self.tell(node, seconds, data);
+                hls::finished(node, &self.subject, seconds, data);
             }
         }
-    }
-
-    fn tell(&self, node: &Node, seconds: f64, data: Bytes) {
-        let subject = &self.subject;
-        let Some(cut) = node.hls.append(&subject.url, seconds, data, node.now()) else { return };
-        let stem = subject.url.trim_start_matches('/');
-        let (file, playlist) = (format!("{stem}-{}.m4s", cut.number), format!("{stem}.m3u8"));
-        let stream_id = node.stream_id(&subject.url);
-        let extra = Extra::Segment {
-            stream_id: stream_id.as_deref(),
-            file: &file,
-            playlist: &playlist,
-            seconds: cut.seconds,
-            number: cut.number,
-        };
-        node.hooks.tell(Action::Hls, subject, extra);
     }
 }
 

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::fanout::{Fanout, Frame, Track};
 use super::offer::Role;
 use super::peer::{Peer, frame_of, username};
+use super::rtc_hls::RtcHls;
 use super::shared::Node;
 
 /// Commands waiting; RTMP publishers wait when it is full.
@@ -29,6 +30,9 @@ const DATAGRAM_BYTES_MAX: usize = 2_000;
 const DATAGRAMS_AT_ONCE: usize = 64;
 /// A publisher is asked for a keyframe at most this often.
 const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_millis(300);
+/// Without a keyframe for this long a WebRTC publisher is asked for one, so that HLS has where to cut (SRS:
+/// `pli_for_rtmp`).
+const KEYFRAME_EVERY: Duration = Duration::from_secs(2);
 /// Addresses remembered for one session; a client that moves brings new ones.
 const ADDRESSES_MAX: usize = 10_000;
 
@@ -86,6 +90,10 @@ struct Stream {
     publisher: Option<String>,
     viewers: Vec<String>,
     keyframe_asked: Option<Instant>,
+    /// Since node start.
+    last_keyframe: Duration,
+    /// Of a WebRTC publisher.
+    hls: Option<RtcHls>,
 }
 
 /// What woke the task.
@@ -145,7 +153,7 @@ impl Sfu {
             }
             Command::FeedBegin { url } => {
                 let stream = self.streams.entry(url).or_default();
-                stream.publisher = None;
+                (stream.publisher, stream.hls) = (None, None);
                 stream.fanout.begin();
             }
             Command::FeedEnd { url } => self.tidy(&url, |stream| stream.fanout.begin()),
@@ -158,10 +166,12 @@ impl Sfu {
         if kicked.is_cancelled() {
             return;
         }
+        let subject = self.node.registry().clients.get(&client_id).map(|client| client.subject.clone());
         let stream = self.streams.entry(url.clone()).or_default();
         match role {
             Role::Publish => {
                 stream.publisher = Some(client_id.clone());
+                stream.hls = subject.map(RtcHls::new);
                 stream.fanout.begin();
             }
             Role::Play => stream.viewers.push(client_id.clone()),
@@ -244,7 +254,7 @@ impl Sfu {
             self.peers.iter().filter(|(_, peer)| !peer.rtc.is_alive()).map(|(id, _)| id.clone()).collect();
         for client_id in dead {
             self.forget(&client_id);
-            self.node.rtc_ended(&client_id);
+            self.node.ended(&client_id);
         }
     }
 
@@ -299,8 +309,18 @@ impl Sfu {
         let now = self.node.now();
         let Some(stream) = self.streams.get_mut(url) else { return };
         let frame = stream.fanout.push(frame, now);
+        if frame.idr {
+            stream.last_keyframe = now;
+        }
+        let wanted = now.saturating_sub(stream.last_keyframe) >= KEYFRAME_EVERY;
+        if let Some(hls) = &mut stream.hls {
+            hls.frame(&self.node, &frame);
+        }
         for client_id in stream.viewers.clone() {
             self.write(&client_id, &frame);
+        }
+        if wanted {
+            self.ask_keyframe(url);
         }
     }
 
@@ -334,7 +354,7 @@ impl Sfu {
         self.tidy(&peer.url, |stream| {
             stream.viewers.retain(|viewer| viewer != client_id);
             if stream.publisher.as_deref() == Some(client_id) {
-                stream.publisher = None;
+                (stream.publisher, stream.hls) = (None, None);
                 stream.fanout.begin();
             }
         });

@@ -12,6 +12,7 @@ use super::hooks::{Action, Extra, Hooks};
 use super::ids;
 use super::registry::{Client, Kind, Registry};
 use super::sfu::Command;
+use super::tap::Taps;
 
 /// Reported as SRS's version: 5.x in shape, and never a number SRS had.
 pub(crate) const VERSION: (u32, u32, u32) = (5, 0, 900);
@@ -46,7 +47,7 @@ impl Identity {
 pub struct Endpoints {
     /// HTTP API, WHIP and WHEP.
     pub api: SocketAddr,
-    /// HLS.
+    /// HLS and HTTP-FLV.
     pub http: SocketAddr,
     /// RTMP.
     pub rtmp: SocketAddr,
@@ -66,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) hooks: Hooks,
     pub(crate) sfu: mpsc::Sender<Command>,
     pub(crate) hls: HlsStore,
+    pub(crate) taps: Taps,
     pub(crate) certificate: Certificate,
     pub(crate) registry: Mutex<Registry>,
 }
@@ -95,8 +97,8 @@ impl Shared {
         self.registry().streams.get(url).map(|stream| stream.id.clone())
     }
 
-    /// A WebRTC session is over, however it ended: forget it and tell.
-    pub(crate) fn rtc_ended(&self, client_id: &str) {
+    /// A WebRTC session or an HTTP viewer is over, however it ended: forget it and tell.
+    pub(crate) fn ended(&self, client_id: &str) {
         let mut registry = self.registry();
         let was_live = registry.held(client_id).is_some_and(|stream| stream.active);
         let Some((client, known)) = registry.remove(client_id) else { return };
@@ -115,7 +117,7 @@ impl Shared {
         let Some((kind, cancel)) = kind else { return false };
         match kind {
             // The connection's own task sends the hooks of its end, in order.
-            Kind::RtmpPublish => cancel.cancel(),
+            Kind::RtmpPublish | Kind::RtmpPlay | Kind::FlvPlay => cancel.cancel(),
             Kind::RtcPublish | Kind::RtcPlay => {
                 // A session whose hook is still being asked has not joined yet, and shall not.
                 cancel.cancel();
@@ -133,7 +135,7 @@ impl Shared {
             // A media task that ended has no media left to take down.
             drop(gone.await);
         }
-        self.rtc_ended(client_id);
+        self.ended(client_id);
     }
 
     /// Once a second: refused publishers whose time is up, byte counts, playlists nobody feeds any more.
@@ -144,9 +146,10 @@ impl Shared {
             registry.expired(self.now())
         };
         for client_id in expired {
-            self.rtc_ended(&client_id);
+            self.ended(&client_id);
         }
         self.hls.dispose(self.now());
+        self.taps.sweep();
     }
 
     /// Lists a client under its stream.

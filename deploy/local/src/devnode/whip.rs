@@ -14,7 +14,7 @@ use str0m::change::SdpOffer;
 use str0m::{Candidate, IceCreds, Rtc};
 
 use super::hooks::{Action, Extra};
-use super::http::{Answer, Call, Hangup, reply};
+use super::http::{Answer, Call, Hangup, empty, reply};
 use super::ids;
 use super::offer::{self, Role};
 use super::query::{Query, stream_url};
@@ -129,9 +129,9 @@ async fn delete(node: &Node, query: &Query) -> Answer {
         Some((_, false)) => Err(Hangup),
         Some((client_id, true)) => {
             node.drop_rtc(&client_id).await;
-            Ok(hyper::Response::default())
+            Ok(empty())
         }
-        None => Ok(hyper::Response::default()),
+        None => Ok(empty()),
     }
 }
 

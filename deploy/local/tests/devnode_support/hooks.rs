@@ -47,9 +47,10 @@ impl HookServer {
         self.seen.borrow().clone()
     }
 
-    /// `action client_id` of the bodies so far.
+    /// Actions of the bodies so far; without those of HLS segments, which come whenever a keyframe does.
     pub fn actions(&self) -> Vec<String> {
-        self.bodies().iter().map(|body| body["action"].as_str().unwrap_or("beat").to_owned()).collect()
+        let actions = self.bodies().into_iter().map(|body| body["action"].as_str().unwrap_or("beat").to_owned());
+        actions.filter(|action| action != "on_hls").collect()
     }
 
     /// Waits until a body fits.
