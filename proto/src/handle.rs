@@ -110,7 +110,11 @@ impl Handle {
         }
         let mut text = || {
             let (&len, tail) = rest.split_first()?;
-            let (head, tail) = tail.split_at_checked(usize::from(len))?;
+            let len = usize::from(len);
+            if len > SRS_VALUE_LEN_MAX {
+                return None;
+            }
+            let (head, tail) = tail.split_at_checked(len)?;
             rest = tail;
             std::str::from_utf8(head).ok()
         };

@@ -1,5 +1,6 @@
 //! Session handles: as they come, and as bytes under a seal that is right, or nothing would be read behind it.
 
+use super::any;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use data_encoding::BASE64URL_NOPAD;
 use proto::{
@@ -18,7 +19,7 @@ static KEY: LazyLock<LessSafeKey> = LazyLock::new(|| {
 /// What opens is sealed again to what opens again.
 pub(crate) fn run(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
-        drop(Handle::open(text, &KEYS));
+        any(Handle::open(text, &KEYS));
     }
     let mut sealed = data.to_vec();
     let nonce = Nonce::assume_unique_for_key([7; 12]);

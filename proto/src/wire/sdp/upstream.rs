@@ -87,7 +87,7 @@ fn format_line(line: &str, name: &str, pt: &str, rest: &str, served: &[&str]) ->
     }
 }
 
-/// Payload types to leave out: repair codecs, and retransmission of a payload type that is left out or not there.
+/// Payload types to leave out: repair codecs, and retransmission of a payload type that is left out, not there, or retransmission itself.
 fn removed(part: &Section) -> BTreeSet<&str> {
     let maps =
         || part.block.attributes("rtpmap").filter_map(|v| Some((v.split_once(' ')?.0, attribute::rtpmap(v)?.codec)));
@@ -98,12 +98,12 @@ fn removed(part: &Section) -> BTreeSet<&str> {
         let mut all = part.block.attributes("fmtp").filter_map(attribute::format_and_rest);
         all.find(|(format, _)| *format == pt).and_then(|(_, parameters)| attribute::parameter(parameters, "apt"))
     };
-    let kept =
-        |removed: &BTreeSet<&str>, pt: &str| part.formats.iter().any(|format| format == pt) && !removed.contains(pt);
-    let orphans: Vec<&str> = maps()
-        .filter(|(pt, codec)| is(codec, "rtx") && !repaired(pt).is_some_and(|apt| kept(&removed, apt)))
-        .map(|(pt, _)| pt)
-        .collect();
+    let repeats: BTreeSet<&str> = maps().filter(|(_, codec)| is(codec, "rtx")).map(|(pt, _)| pt).collect();
+    let kept = |removed: &BTreeSet<&str>, pt: &str| {
+        part.formats.iter().any(|format| format == pt) && !removed.contains(pt) && !repeats.contains(pt)
+    };
+    let orphans: Vec<&str> =
+        repeats.iter().copied().filter(|pt| !repaired(pt).is_some_and(|apt| kept(&removed, apt))).collect();
     removed.extend(orphans);
     removed
 }
