@@ -28,6 +28,7 @@ use crate::{
     tools::MediaChoice,
     up::{cancel_on_signal, finish},
 };
+pub(crate) use audience::Stall;
 use audience::{Audience, Keyed, Scene};
 use eyes::Eyes;
 use proto::{api::CreateStream, stream::Visibility};

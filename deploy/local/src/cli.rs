@@ -3,6 +3,8 @@
 use crate::{
     chaos::Kind,
     config::Media,
+    hostile::Attack,
+    matrix::Source,
     plan::{Options, PortBase, Scope},
     ports::Shape,
 };
@@ -53,6 +55,12 @@ pub enum Command {
     /// Break a whole cluster in every way that is promised to be survived, and print what it cost (`make chaos`).
     #[command(hide = true)]
     Chaos(Chaos),
+    /// Play every kind of publisher to every kind of player through the edges of a cluster of real SRS nodes (`make matrix`).
+    #[command(hide = true)]
+    Matrix(Matrix),
+    /// Attack an edge beside live streams and measure what their viewers notice (`make hostile`).
+    #[command(hide = true)]
+    Hostile(Hostile),
     /// Start a private PostgreSQL for tests, run a command with `TEST_DATABASE_URL` set, and count the tests it ran.
     TestStores(TestStores),
 }
@@ -322,6 +330,40 @@ pub struct Chaos {
     pub data: Option<PathBuf>,
 }
 
+/// `keystone matrix`.
+#[derive(Debug, Clone, Args)]
+pub struct Matrix {
+    /// Only these publishers.
+    #[arg(long, value_name = "PUBLISHER", value_delimiter = ',')]
+    pub only: Vec<Source>,
+    /// Write the table as Markdown here.
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// Keep the clusters' folders, with all logs.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// `keystone hostile`.
+#[derive(Debug, Clone, Args)]
+pub struct Hostile {
+    /// Only these attacks.
+    #[arg(long, value_name = "ATTACK", value_delimiter = ',')]
+    pub only: Vec<Attack>,
+    /// How long each lasts.
+    #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "10s")]
+    pub lasts: Duration,
+    /// Which media nodes; `KEYSTONE_MEDIA` when absent.
+    #[arg(long, value_name = "KIND")]
+    pub media: Option<Media>,
+    /// Write the table as Markdown here.
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// Keep the cluster's folder, with all logs.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
 /// What every cluster takes.
 #[derive(Debug, Clone, Args)]
 pub struct ClusterArgs {
@@ -362,6 +404,7 @@ impl ClusterArgs {
             scope,
             web_root: defaults.web_root,
             rate_limits: defaults.rate_limits,
+            srt_passphrase: None,
         }
     }
 }

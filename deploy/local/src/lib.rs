@@ -15,6 +15,8 @@ pub mod demo_line;
 pub mod devnode;
 pub mod doctor;
 pub mod dotenv;
+pub mod hostile;
+pub mod matrix;
 pub mod media;
 pub mod node;
 pub mod observe;

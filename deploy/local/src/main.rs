@@ -5,7 +5,7 @@ use keystone::{
     chaos,
     cli::{Cli, Command},
     config::Config,
-    demo, doctor, operator, run_devnode, say, test_stores, up,
+    demo, doctor, hostile, matrix, operator, run_devnode, say, test_stores, up,
 };
 use std::process::ExitCode;
 
@@ -33,6 +33,8 @@ async fn main() -> ExitCode {
         Command::Doctor(args) => Box::pin(doctor::run(args, config)).await,
         Command::Probe { url } => doctor::probe(&url).await,
         Command::Chaos(args) => Box::pin(chaos::command(args, config)).await,
+        Command::Matrix(args) => Box::pin(matrix::command(args, config)).await,
+        Command::Hostile(args) => Box::pin(hostile::command(args, config)).await,
         Command::TestStores(args) => test_stores::run(args, config).await,
     };
     result.unwrap_or_else(|error| {

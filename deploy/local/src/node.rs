@@ -44,6 +44,8 @@ pub struct Node {
     pub candidate: IpAddr,
     /// Its secret, a path segment of its hooks.
     pub secret: String,
+    /// SRT callers must encrypt with this.
+    pub srt_passphrase: Option<String>,
     /// Port on loopback that takes its hooks and heartbeats.
     pub hooks: u16,
     /// Its folder.
@@ -145,8 +147,11 @@ impl Node {
     /// A value that could break out of its place, which only a foreign secret could.
     pub fn srs_conf(&self) -> Result<String, TemplateError> {
         let (p, k) = (self.ports, self.index);
+        // A directive without a value is a mistake to SRS, so the line is there or not.
+        let encryption =
+            if self.srt_passphrase.is_some() { "passphrase {$SRT_PASSPHRASE}; pbkeylen 16;" } else { "" };
         fill(
-            TEMPLATE,
+            &TEMPLATE.replace("# srt-encryption", encryption),
             &[
                 ("NODE", self.id()),
                 ("RTMP_PORT", p.node_rtmp(k).to_string()),
@@ -155,6 +160,7 @@ impl Node {
                 ("RTC_PORT", p.node_rtc(k).to_string()),
                 ("SRT_PORT", p.node_srt(k).to_string()),
                 ("METRICS_PORT", p.node_metrics(k).to_string()),
+                ("SRT_PASSPHRASE", self.srt_passphrase.clone().unwrap_or_default()),
                 ("CANDIDATE", self.candidate.to_string()),
                 ("HOOK_URL", self.hook_url()),
                 ("HEARTBEAT_URL", self.heartbeat_url()),
@@ -221,6 +227,7 @@ mod tests {
             ports: Ports::new(0).unwrap(),
             candidate: "127.0.0.1".parse().unwrap(),
             secret: "s3cret".into(),
+            srt_passphrase: None,
             hooks: 8881,
             dir: "/d".into(),
             log: "/d/log".into(),
@@ -237,7 +244,15 @@ mod tests {
             text.contains("server_id               node-1;")
                 && text.contains("listen                  127.0.0.1:19351;")
         );
-        assert!(!text.contains("{$"));
+        assert!(!text.contains("{$") && !text.contains("passphrase"));
+    }
+
+    #[test]
+    fn a_passphrase_is_the_srt_servers() {
+        let text = Node { srt_passphrase: Some("ten-letters-and-more".into()), ..node(0) }.srs_conf().unwrap();
+        let (_, server) = text.split_once("srt_server {").unwrap();
+        let (server, _) = server.split_once('}').unwrap();
+        assert!(server.contains("passphrase ten-letters-and-more; pbkeylen 16;"), "{server}");
     }
 
     #[test]

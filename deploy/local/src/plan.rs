@@ -63,6 +63,8 @@ pub struct Options {
     pub scope: Scope,
     /// Whether edges limit requests by address; a harness whose crowd comes from one address goes without.
     pub rate_limits: bool,
+    /// The SRT passphrase of the media nodes; without one they take what is not encrypted.
+    pub srt_passphrase: Option<String>,
 }
 
 impl Options {
@@ -78,6 +80,7 @@ impl Options {
             web_root: root.join("web/dist"),
             scope: Scope::All,
             rate_limits: true,
+            srt_passphrase: None,
         }
     }
 }
@@ -256,6 +259,7 @@ fn nodes(
         ports,
         candidate: node::candidate(options.host, is_srs),
         secret: secrets.nodes[&node::id(index)].clone(),
+        srt_passphrase: options.srt_passphrase.clone(),
         hooks: match options.scope {
             // Outlives any one process that takes hooks.
             Scope::All => ports.hooks(),
