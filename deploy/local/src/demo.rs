@@ -1,6 +1,7 @@
-//! `keystone demo`: a cluster, a publisher that sends a test picture by WHIP, a viewer that counts what comes out by WHEP; and, where ffmpeg
-//! can, one more stream by RTMP and one by SRT through the edges, each with a viewer of its own.
+//! `keystone demo`: a cluster, publishers and viewers, and a line a second about what comes out.
 //!
+//! A test picture goes in by WHIP and out by WHEP; where ffmpeg can, one more stream goes in by RTMP and one by SRT through the edges, each
+//! with a viewer of its own.
 //! Everything goes the way a customer's would: an account, streams and tokens from the API, media through Caddy and an edge.
 
 mod encoder;

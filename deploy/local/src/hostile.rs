@@ -223,9 +223,8 @@ impl Stage {
         let encoder = clients::start(program, &args)
             .map_err(|error| HostileError::Stream { what: "publishing by RTMP", why: format!("{program}: {error}") })?;
         let viewer = PlayOptions { url: format!("{}/rtc/v1/whep/{}", door.http, web.stream.id), token: None, local_ip };
-        let viewer = until("watching by WHEP", async || {
-            media::play(viewer.clone()).await.map_err(|error| error.to_string())
-        });
+        let viewer =
+            until("watching by WHEP", async || media::play(viewer.clone()).await.map_err(|error| error.to_string()));
         let viewer = viewer.await?;
         let url = format!("{}/live/{id}.flv", door.http);
         let response = until("watching by HTTP-FLV", async || {
@@ -234,7 +233,14 @@ impl Stage {
             if response.status().is_success() { Ok(response) } else { Err(response.status().to_string()) }
         });
         let response = response.await?;
-        Ok(Self { target, edge, publisher, _encoder: encoder, webrtc: Watch::webrtc(viewer), flv: Watch::flv(response) })
+        Ok(Self {
+            target,
+            edge,
+            publisher,
+            _encoder: encoder,
+            webrtc: Watch::webrtc(viewer),
+            flv: Watch::flv(response),
+        })
     }
 
     /// Looks on while `attack` is under way, or without any.

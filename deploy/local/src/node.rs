@@ -148,8 +148,7 @@ impl Node {
     pub fn srs_conf(&self) -> Result<String, TemplateError> {
         let (p, k) = (self.ports, self.index);
         // A directive without a value is a mistake to SRS, so the line is there or not.
-        let encryption =
-            if self.srt_passphrase.is_some() { "passphrase {$SRT_PASSPHRASE}; pbkeylen 16;" } else { "" };
+        let encryption = if self.srt_passphrase.is_some() { "passphrase {$SRT_PASSPHRASE}; pbkeylen 16;" } else { "" };
         fill(
             &TEMPLATE.replace("# srt-encryption", encryption),
             &[

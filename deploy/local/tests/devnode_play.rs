@@ -71,6 +71,10 @@ async fn an_flv_viewer_waits_without_a_byte_for_a_publisher_and_ends_with_it() {
     let hooks = HookServer::yes().await;
     let node = node(&hooks).await;
     let url = format!("{}/live/late.flv", node.http_url());
+    // One that does not wait leaves nothing behind.
+    let short = std::time::Duration::from_millis(300);
+    assert!(reqwest::Client::new().get(&url).timeout(short).send().await.unwrap_err().is_timeout());
+    let gone = hooks.until("on_stop", |body| body["action"] == "on_stop").await["client_id"].clone();
     let viewer = tokio::spawn(async move {
         let mut response = reqwest::get(&url).await.unwrap();
         assert_eq!(response.headers()["content-type"], "video/x-flv");
@@ -80,7 +84,7 @@ async fn an_flv_viewer_waits_without_a_byte_for_a_publisher_and_ends_with_it() {
         }
         bytes
     });
-    hooks.until("on_play", |body| body["action"] == "on_play").await;
+    hooks.until("on_play", |body| body["action"] == "on_play" && body["client_id"] != gone).await;
     assert!(!viewer.is_finished());
     let mut encoder = encoder(&format!("rtmp://{}/live", node.endpoints().rtmp), "late");
     let clients = format!("{}/api/v1/clients", node.api_url());
@@ -93,7 +97,7 @@ async fn an_flv_viewer_waits_without_a_byte_for_a_publisher_and_ends_with_it() {
     encoder.start_kill().unwrap();
     let bytes = tokio::time::timeout(PATIENCE, viewer).await.unwrap().unwrap();
     assert!(bytes.starts_with(b"FLV\x01\x05") && bytes.len() > 20_000, "{} bytes", bytes.len());
-    hooks.until("on_stop", |body| body["action"] == "on_stop").await;
+    hooks.until("on_stop", |body| body["action"] == "on_stop" && body["client_id"] != gone).await;
 }
 
 #[tokio::test]
@@ -113,15 +117,16 @@ async fn a_refused_or_kicked_viewer_is_cut_off() {
         async move {
             let body: Value = reqwest::get(clients).await.ok()?.json().await.ok()?;
             let found = body["clients"].as_array()?.iter().find(|client| client["type"] == kind)?.clone();
-            (found["send_bytes"].as_u64()? > 0 || kind == "fmle-publish").then(|| found["id"].as_str().unwrap().to_owned())
+            (found["send_bytes"].as_u64()? > 0 || kind == "fmle-publish")
+                .then(|| found["id"].as_str().unwrap().to_owned())
         }
     };
     eventually("the encoder is on", || of("fmle-publish")).await;
     assert!(reqwest::get(format!("{}/live/cam.flv?token=bad", node.http_url())).await.is_err(), "not one byte");
-    let refused = Command::new("ffprobe").args(["-v", "quiet", &format!("{rtmp}/cam?token=bad")]).status().await.unwrap();
+    let refused =
+        Command::new("ffprobe").args(["-v", "quiet", &format!("{rtmp}/cam?token=bad")]).status().await.unwrap();
     assert!(!refused.success());
-    for (kind, url) in
-        [("rtmp-play", format!("{rtmp}/cam")), ("flv-play", format!("{}/live/cam.flv", node.http_url()))]
+    for (kind, url) in [("rtmp-play", format!("{rtmp}/cam")), ("flv-play", format!("{}/live/cam.flv", node.http_url()))]
     {
         let mut viewer = Command::new("ffmpeg")
             .args(["-v", "quiet", "-nostdin", "-i", &url, "-f", "null", "-"])

@@ -111,21 +111,32 @@ fn shape(path: &str, value: &Value, out: &mut Vec<String>) {
     }
 }
 
-/// Over RTMP: a refused publisher, one that is taken, another for the same name, and the end.
+/// Over RTMP: a refused publisher, one that is taken, another for the same name, a refused viewer, a viewer, and the end.
 async fn rtmp_story(rtmp: &str, hooks: &HookServer) -> Vec<String> {
-    let close = |publish: Value| async move {
-        hooks.until("on_close", |body| body["action"] == "on_close" && body["client_id"] == publish["client_id"]).await;
+    let close = |client: Value| async move {
+        hooks.until("on_close", |body| body["action"] == "on_close" && body["client_id"] == client["client_id"]).await;
     };
-    let asked = |key: &'static str| async move {
+    let asked = |action: &'static str, key: &'static str| async move {
         let param = format!("?token={key}");
-        hooks.until(key, |body| body["action"] == "on_publish" && body["param"] == param.as_str()).await
+        hooks.until(key, |body| body["action"] == action && body["param"] == param.as_str()).await
+    };
+    let watch = |key: &'static str| async move {
+        let args = ["-v", "quiet", "-read_intervals", "%+1", "-show_packets", "-i"];
+        let url = format!("{rtmp}/cam?token={key}");
+        let player = tokio::process::Command::new("ffprobe").args(args).arg(url).kill_on_drop(true).output();
+        let output = tokio::time::timeout(PATIENCE, player).await.unwrap().unwrap();
+        String::from_utf8_lossy(&output.stdout).matches("[PACKET]").count()
     };
     let _refused = encoder(rtmp, "cam?token=bad");
-    close(asked("bad").await).await;
+    close(asked("on_publish", "bad").await).await;
     let mut first = encoder(rtmp, "cam?token=first");
-    let publish = asked("first").await;
+    let publish = asked("on_publish", "first").await;
     let _second = encoder(rtmp, "cam?token=second");
-    close(asked("second").await).await;
+    close(asked("on_publish", "second").await).await;
+    assert_eq!(watch("bad").await, 0);
+    close(asked("on_play", "bad").await).await;
+    assert!(watch("viewer").await > 30);
+    close(asked("on_play", "viewer").await).await;
     first.start_kill().unwrap();
     close(publish).await;
     told(hooks)

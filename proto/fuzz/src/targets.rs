@@ -14,8 +14,11 @@ mod stream_key;
 #[path = "targets/ticket.rs"]
 mod ticket;
 
-/// Name and function of every target.
-pub(crate) const ALL: &[(&str, fn(&[u8]))] = &[
+/// Name and function.
+pub(crate) type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub(crate) const ALL: &[Target] = &[
     ("gossip", gossip::run),
     ("handle", handle::run),
     ("sdp_answer", sdp::answer),

@@ -108,9 +108,9 @@ impl Show {
     async fn whip(cluster: &Cluster, api: &Api) -> Result<Self, DemoError> {
         let (stream, _) = make(api, "Test picture").await?;
         let token = token(api, &stream, Role::Publish).await?;
-        let mut show =
-            Self::new(cluster, api, stream, Publisher::Whip { session: None, token: token.clone() }).await?;
-        let session = show.publish(&token).await.map_err(|source| DemoError::Media { what: "publishing by WHIP", source })?;
+        let mut show = Self::new(cluster, api, stream, Publisher::Whip { session: None, token: token.clone() }).await?;
+        let session =
+            show.publish(&token).await.map_err(|source| DemoError::Media { what: "publishing by WHIP", source })?;
         show.publisher = Publisher::Whip { session: Some(session), token };
         show.since = Instant::now();
         show.last.set((show.since, 0));

@@ -67,8 +67,7 @@ pub(crate) struct ParameterSets {
 impl ParameterSets {
     /// Those of an Annex B frame, when both are in it.
     pub(crate) fn of(frame: &[u8]) -> Option<Self> {
-        let find =
-            |kind: u8| nal_units(frame).find(|unit| unit.first().is_some_and(|header| header & 0x1f == kind));
+        let find = |kind: u8| nal_units(frame).find(|unit| unit.first().is_some_and(|header| header & 0x1f == kind));
         Some(Self { sps: Bytes::copy_from_slice(find(7)?), pps: Bytes::copy_from_slice(find(8)?) })
     }
 }

@@ -271,7 +271,9 @@ async fn nested(target: SocketAddr, n: usize) -> io::Result<()> {
 
 async fn announced(target: SocketAddr, n: usize) -> io::Result<()> {
     let mut stream = shaken(target, n).await?;
-    stream.write_all(&message(20, b"\x02\0\x07connect\0\x3f\xf0\0\0\0\0\0\0\x03\0\x03app\x02\0\x04live\0\0\x09")).await?;
+    stream
+        .write_all(&message(20, b"\x02\0\x07connect\0\x3f\xf0\0\0\0\0\0\0\x03\0\x03app\x02\0\x04live\0\0\x09"))
+        .await?;
     for chunk_stream in 0..=u8::MAX {
         stream.write_all(&announce(chunk_stream.max(4), 9, 0x00ff_ffff, &[0; 128])).await?;
     }

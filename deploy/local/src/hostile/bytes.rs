@@ -1,6 +1,6 @@
 //! What an attacker sends, byte by byte. Pure.
 
-/// Numbers that look random and are the same in each run (SplitMix64).
+/// Numbers that look random and are the same in each run (`SplitMix64`).
 #[derive(Debug)]
 pub(crate) struct Dice(pub(crate) u64);
 
@@ -129,11 +129,13 @@ impl FlvReader {
         const AROUND: usize = 15;
         self.buffer.extend_from_slice(piece);
         let (mut at, mut pictures) = (0, 0);
-        if !self.begun && self.buffer.len() >= FILE_HEADER {
+        if !self.begun {
+            if self.buffer.len() < FILE_HEADER {
+                return 0;
+            }
             (self.begun, at) = (true, FILE_HEADER);
         }
-        while self.begun {
-            let [kind, a, b, c, ..] = self.buffer[at..] else { break };
+        while let [kind, a, b, c, ..] = self.buffer[at..] {
             let end = at + AROUND + usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap_or(0);
             if self.buffer.len() < end {
                 break;

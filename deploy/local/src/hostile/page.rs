@@ -25,13 +25,17 @@ pub(crate) fn lines(row: &Row) -> Vec<String> {
 pub(crate) fn markdown(outcome: &Outcome) -> String {
     let mut page = TOP.to_owned();
     let looked = seconds(outcome.lasts);
-    page.push_str(&format!("One edge in front of {}; {looked} each, on one machine with the attacker.\n\n", outcome.media));
+    page.push_str(&format!(
+        "One edge in front of {}; {looked} each, on one machine with the attacker.\n\n",
+        outcome.media
+    ));
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     page.push_str(&line(&HEAD.map(str::to_owned)));
     page.push_str(&line(&HEAD.map(|_| "---".to_owned())));
     outcome.rows.iter().for_each(|row| page.push_str(&line(&row.cells())));
     page.push_str("\n## What a viewer or an operator would have noticed\n\n");
-    let broken: Vec<_> = outcome.rows.iter().flat_map(|row| row.broken().into_iter().map(move |why| (row, why))).collect();
+    let broken: Vec<_> =
+        outcome.rows.iter().flat_map(|row| row.broken().into_iter().map(move |why| (row, why))).collect();
     if broken.is_empty() {
         page.push_str("Nothing.\n");
     }

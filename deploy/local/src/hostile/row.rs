@@ -140,7 +140,12 @@ mod tests {
     fn row(longest: u64, lost: u64) -> Row {
         let smooth: Vec<u64> = (0..100).map(|n| n * 33).chain([99 * 33 + longest]).collect();
         let flow = Flow::of(&arrivals(&smooth), lost, false);
-        Row { webrtc: flow.clone(), flv: Flow { lost: 0, ..flow }, memory: (50 << 20, 60 << 20, 50 << 20), ..Row::default() }
+        Row {
+            webrtc: flow.clone(),
+            flv: Flow { lost: 0, ..flow },
+            memory: (50 << 20, 60 << 20, 50 << 20),
+            ..Row::default()
+        }
     }
 
     #[test]

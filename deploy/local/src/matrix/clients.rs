@@ -94,12 +94,8 @@ pub(crate) async fn probe(url: &str) -> Seen {
     let args = format!(
         "-hide_banner -loglevel error -count_frames -show_entries stream=codec_type,nb_read_frames -of json -read_intervals %+{WATCH_SECONDS}"
     );
-    let child = Command::new("ffprobe")
-        .args(args.split_whitespace())
-        .arg(url)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
+    let child =
+        Command::new("ffprobe").args(args.split_whitespace()).arg(url).stdin(Stdio::null()).kill_on_drop(true).output();
     match tokio::time::timeout(PLAYED_WITHIN, child).await {
         Err(_) => Seen::Failed(format!("nothing came of it within {} s", PLAYED_WITHIN.as_secs())),
         Ok(Err(error)) => Seen::Failed(format!("ffprobe: {error}")),
@@ -129,9 +125,9 @@ fn read(json: &[u8], success: bool, words: &str) -> Seen {
 
 /// The last line that is not about the URL, whose query may hold a token.
 fn words(stderr: &str, url: &str) -> String {
-    let lines = stderr.lines().map(|line| line.replace(url, "…")).filter(|line| !line.trim().is_empty());
-    let told = lines.filter(|line| !line.starts_with('…')).last().or_else(|| stderr.lines().last().map(str::to_owned));
-    let told = told.unwrap_or_default().replace(url, "…");
+    let lines: Vec<String> = stderr.lines().map(|line| line.replace(url, "…")).collect();
+    let told = lines.iter().rfind(|line| !line.trim().is_empty() && !line.starts_with('…')).or(lines.last());
+    let told = told.cloned().unwrap_or_default();
     // `[srt @ 0x55…] ` is of no interest and new in each run.
     let told = told.split_once("] ").map_or(told.as_str(), |(_, rest)| rest);
     told.trim().chars().take(WORDS_MAX).collect()
