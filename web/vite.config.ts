@@ -1,4 +1,5 @@
 import preact from "@preact/preset-vite";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
 // `make run-web`: one origin in front of two services run on the host, as Caddy is in front of them elsewhere.
@@ -11,10 +12,29 @@ const proxy = {
   "/hls": { target: edge },
 };
 
+/** `/embed/{stream}` is a page of its own, as it is behind Caddy. */
+const embed: Plugin = {
+  name: "embed-page",
+  configureServer(server) {
+    server.middlewares.use((request, _, next) => {
+      if (request.url?.startsWith("/embed/")) request.url = "/embed.html";
+      next();
+    });
+  },
+};
+
 export default defineConfig({
-  plugins: [preact()],
+  plugins: [preact(), embed],
   server: { port: 5173, proxy },
   preview: { port: 4173, proxy },
-  build: { target: "es2022", sourcemap: false },
+  build: {
+    target: "es2022",
+    sourcemap: false,
+    manifest: true,
+    // Nothing inline: the pages' policy allows no data: scripts, and small files are cheap over one connection.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    rolldownOptions: { input: ["index.html", "embed.html"] },
+  },
   test: { environment: "happy-dom", include: ["tests/**/*.test.{ts,tsx}"], restoreMocks: true },
 });

@@ -43,6 +43,8 @@ impl Args {
 pub enum Command {
     /// Serve (the default).
     Serve,
+    /// Print the description of the API, as `/openapi.json` serves it under `/api`. Needs no settings.
+    Openapi,
     /// Bring the database up to date and make the cluster's secrets. Safe to run again, and by several at once.
     Migrate,
     /// Accounts that registering cannot make.
@@ -91,6 +93,7 @@ pub enum SecretsCommand {
 pub async fn run(command: Command, config: Config) -> anyhow::Result<()> {
     match command {
         Command::Serve => serve(config).await,
+        Command::Openapi => print_description(),
         Command::Migrate => set_up(&config).await,
         Command::Admin(AdminCommand::Create { email, password_stdin: _ }) => create_admin(&config, &email).await,
         Command::Secrets(SecretsCommand::Rotate { cluster, token_keys, force }) => {
@@ -99,6 +102,16 @@ pub async fn run(command: Command, config: Config) -> anyhow::Result<()> {
             rotate_secrets(&config, kinds.into_iter().filter(|(wanted, _)| *wanted).map(|(_, kind)| kind), force).await
         }
     }
+}
+
+/// Prints the description of the API, which `web/openapi.json` is a copy of.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn print_description() -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(&crate::openapi::describe("/api"))?;
+    text.push('\n');
+    std::io::stdout().write_all(text.as_bytes()).context("standard output")
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

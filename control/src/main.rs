@@ -8,6 +8,9 @@ use std::{io::Write as _, process::ExitCode};
 #[actix_web::main]
 async fn main() -> ExitCode {
     let command = cli::Args::parse().command();
+    if matches!(command, cli::Command::Openapi) {
+        return cli::print_description().map_or_else(|why| fail(&format!("{why:#}"), 1), |()| ExitCode::SUCCESS);
+    }
     kit::tls::install_provider();
     let config = match Config::from_env(Env::of_process()) {
         Ok(config) => config,

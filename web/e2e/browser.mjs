@@ -1,4 +1,4 @@
-/** What every run in a real browser needs: Chromium with fake devices, pages that remember what they said, an account with a stream. */
+/** What every run in a real browser needs: Chromium with fake devices, pages that remember what they said, and the ways through the page. */
 import { chromium } from "playwright-core";
 
 /** For every single thing waited for, ms. */
@@ -14,39 +14,109 @@ const FLAGS = [
   "--disable-sync",
   "--use-fake-device-for-media-stream",
   "--use-fake-ui-for-media-stream",
+  "--auto-select-desktop-capture-source=Entire screen",
   "--autoplay-policy=no-user-gesture-required",
   // Candidates as addresses rather than as mDNS names.
   "--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks",
 ];
 
 /** Chromium with a fake camera and microphone. */
-export function launch() {
+export function launch(flags = []) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     headless: true,
-    args: FLAGS,
+    args: [...FLAGS, ...flags],
   });
 }
 
 /** A page of its own context; what it complains of goes into `said`. */
 export async function open(browser, said, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1100, height: 850 }, ...options });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 850 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   page.on("pageerror", (error) => said.push(String(error)));
-  page.on("console", (line) => line.type() === "error" && said.push(line.text()));
+  page.on("console", (line) => line.type() === "error" && said.push(`${page.url()}: ${line.text()}`));
   return page;
 }
 
-/** Registers on the page of `base` and ends at "My streams". Pictures are taken by `shot(page, name)`. */
-export async function register(page, base, shot) {
+export const PASSWORD = "correct horse battery";
+
+/** Registers on the page of `base` and ends at "My streams"; returns the e-mail. */
+export async function register(page, base, shot = async () => undefined) {
   await page.goto(`${base}/`);
   const email = `e2e-${Date.now()}-${Math.random().toString(36).slice(2, 8)}@example.com`;
-  await page.getByRole("link", { name: "Register" }).click();
+  await page.getByRole("link", { name: "Register", exact: true }).click();
   await page.getByLabel("Name").fill("Ada");
   await page.getByLabel("E-mail").fill(email);
-  await page.getByLabel("Password").fill("correct horse battery");
+  await page.getByLabel("Password").fill(PASSWORD);
   await shot(page, "register");
   await page.getByRole("button", { name: "Register" }).click();
   await page.getByRole("heading", { name: "My streams" }).waitFor();
+  return email;
+}
+
+/** Signs in and ends where the page leads. */
+export async function signIn(page, base, email, password = PASSWORD) {
+  await page.goto(`${base}/signin`);
+  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+/** Makes a stream from "My streams" and ends on its page; returns its id. */
+export async function createStream(page, title, visibility = "Public") {
+  await page.getByRole("button", { name: /New stream|Make your first stream/ }).click();
+  await page.getByLabel("Title").fill(title);
+  await page.getByRole("radio", { name: new RegExp(`^${visibility}`) }).check();
+  await page.getByRole("button", { name: "Create" }).click();
+  await page.getByRole("heading", { name: title }).waitFor();
+  return new URL(page.url()).pathname.split("/")[2];
+}
+
+/** From a stream's page: camera on, then live. */
+export async function goLive(page) {
+  await page.getByRole("link", { name: "Go live", exact: true }).click();
+  await page.getByRole("button", { name: "Use the camera" }).click();
+  await page.locator('[data-phase="idle"]').waitFor();
+  await page.getByLabel("Quality").selectOption("360p");
+  await page.getByRole("button", { name: "Go live" }).click();
+  await page.locator('[data-phase="live"]').waitFor();
+}
+
+/** Waits until a figure that the page shows is at least `least`. */
+export async function rises(page, figure, least) {
+  await page.waitForFunction(
+    ([name, count]) =>
+      Number.parseInt(document.querySelector(`[data-figure="${name}"]`)?.textContent ?? "0", 10) >= count,
+    [figure, least],
+  );
+}
+
+/** The page's figures, as whole numbers. */
+export async function figures(page) {
+  return page.evaluate(() =>
+    Object.fromEntries(
+      [...document.querySelectorAll("[data-figure]")].map((e) => [
+        e.dataset.figure,
+        Number.parseInt(e.textContent, 10),
+      ]),
+    ),
+  );
+}
+
+/** Frames that the page's player decodes from now on: waits until `least` more have come. */
+export async function plays(page, least = 15) {
+  await page.waitForFunction(
+    (count) => {
+      const video = document.querySelector(".stage video");
+      const now = video?.getVideoPlaybackQuality().totalVideoFrames ?? 0;
+      // Another session begins again from 0.
+      if (window.countedFrom === undefined || now < window.countedFrom) window.countedFrom = now;
+      if (now - window.countedFrom < count) return false;
+      window.countedFrom = undefined;
+      return true;
+    },
+    least,
+    { polling: 100 },
+  );
 }

@@ -1,79 +1,159 @@
+/** The frame around every page: who is signed in, where one can go, and whether the server answers. */
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
-import { client, useWho } from "./api/keystone";
-import { Account } from "./pages/account";
+import { useEffect, useRef } from "preact/hooks";
+import { client, useReached, useWho } from "./api/keystone";
+import { useListening } from "./api/news";
+import { queries } from "./api/queries";
 import { Directory } from "./pages/directory";
-import { GoLive } from "./pages/golive";
-import { StreamPage } from "./pages/stream";
-import { Streams } from "./pages/streams";
-import { Watch } from "./pages/watch";
-import { go, parse, type Route, usePath } from "./router";
+import { go, parse, type Route, usePath, useTitle } from "./router";
+import { Icon } from "./ui/icons";
+import { lazy } from "./ui/lazy";
+import { Menu } from "./ui/menu";
+import { Waiting } from "./ui/parts";
+
+// The directory comes with the frame; every other page when it is asked for.
+const Watch = lazy(() => import("./pages/watch").then((module) => module.Watch));
+const Account = lazy(() => import("./pages/account").then((module) => module.Account));
+const Profile = lazy(() => import("./pages/profile").then((module) => module.Profile));
+const Streams = lazy(() => import("./pages/streams").then((module) => module.Streams));
+const StreamPage = lazy(() => import("./pages/stream/page").then((module) => module.StreamPage));
+const admin = () => import("./pages/admin/pages");
+const Admin = lazy(() => admin().then((module) => module.Admin));
+const NodePage = lazy(() => admin().then((module) => module.NodePage));
+const Enrol = lazy(() => admin().then((module) => module.Enrol));
+const Placement = lazy(() => admin().then((module) => module.Placement));
+
+/** Pages of people with an account, and those of operators. */
+const OWN: readonly Route["page"][] = ["account", "streams", "stream"];
+const OPERATORS: readonly Route["page"][] = ["admin", "admin-node", "admin-enrol", "admin-stream"];
 
 export function App(): JSX.Element {
-  const route = parse(usePath());
-  const who = useWho();
-  const leave = () => {
-    void client.logout().catch(() => undefined);
-    go("/");
-  };
+  useListening();
+  const path = usePath();
+  const route = parse(path);
+  const main = useRef<HTMLElement>(null);
+  const before = useRef(path);
+  // Whoever cannot see the page change hears where they are now.
+  useEffect(() => {
+    if (before.current === path) return;
+    before.current = path;
+    main.current?.focus({ preventScroll: true });
+  }, [path]);
   return (
     <>
+      <a class="skip" href="#main">
+        Skip to the page
+      </a>
       <header class="bar">
-        <a class="brand" href="/">
-          <img src="/icon.svg" alt="" width="24" height="24" /> Keystone
-        </a>
-        <nav aria-label="Main">
-          {who.phase === "in" && <a href="/streams">My streams</a>}
-          {who.phase === "in" && (
-            <button type="button" class="link" onClick={leave} title={who.user.email}>
-              Sign out
-            </button>
-          )}
-          {who.phase === "out" && <a href="/signin">Sign in</a>}
-          {who.phase === "out" && (
-            <a class="button small" href="/register">
-              Register
-            </a>
-          )}
-        </nav>
+        <div class="bar-in">
+          <a class="brand" href="/">
+            <img src="/icon.svg" alt="" width="26" height="26" /> <span>Keystone</span>
+          </a>
+          <Nav path={path} />
+          <Menu />
+        </div>
       </header>
-      <main>
+      <Away />
+      <main id="main" ref={main} tabIndex={-1} class={route.page === "watch" ? "wide" : undefined}>
         <Shown route={route} />
       </main>
     </>
   );
 }
 
-function Shown({ route }: { route: Route }): JSX.Element | null {
+function Nav({ path }: { path: string }): JSX.Element {
   const who = useWho();
-  const own = route.page === "streams" || route.page === "stream" || route.page === "golive";
+  const link = (href: string, label: string, exact = false) => (
+    <a href={href} aria-current={(exact ? path === href : path.startsWith(href)) ? "page" : undefined}>
+      {label}
+    </a>
+  );
+  return (
+    <nav aria-label="Main" class="main-nav">
+      {link("/", "Live", true)}
+      {who.phase === "in" && link("/streams", "My streams")}
+      {who.phase === "in" && who.user.role === "admin" && link("/admin", "Cluster")}
+    </nav>
+  );
+}
+
+/** Shown while control-api does not answer. It is asked again meanwhile, so that this goes away by itself. */
+function Away(): JSX.Element | null {
+  const reached = useReached();
+  const who = useWho();
+  useEffect(() => {
+    if (reached) return;
+    const timer = setInterval(() => {
+      // A sign-in that could not be renewed may be good all the same.
+      if (client.who.phase === "out") void client.start();
+      void queries.refetchQueries({ type: "active" });
+    }, 3_000);
+    return () => clearInterval(timer);
+  }, [reached, who.phase]);
+  if (reached) return null;
+  return (
+    <div class="away" role="status">
+      <Icon name="alert" />
+      <span>
+        Keystone does not answer right now. What plays or is live goes on; the rest comes back by itself as soon as it
+        does.
+      </span>
+    </div>
+  );
+}
+
+function Shown({ route }: { route: Route }): JSX.Element {
+  const who = useWho();
+  const operators = OPERATORS.includes(route.page);
+  const own = operators || OWN.includes(route.page);
   const turnedAway = own && who.phase === "out";
   useEffect(() => {
-    if (turnedAway) go(`/signin#${location.pathname}`);
+    if (turnedAway) go(`/signin#${location.pathname}`, true);
   }, [turnedAway]);
-  if (own && who.phase !== "in") return null;
+  if (own && who.phase !== "in") return <Waiting what="Signing in" />;
+  if (operators && who.phase === "in" && who.user.role !== "admin") return <Lost why="This part is for operators." />;
+  return <Chosen route={route} />;
+}
+
+function Chosen({ route }: { route: Route }): JSX.Element {
   switch (route.page) {
     case "directory":
       return <Directory />;
     case "signin":
     case "register":
       return <Account key={route.page} register={route.page === "register"} />;
+    case "account":
+      return <Profile />;
     case "streams":
       return <Streams />;
     case "stream":
-      return <StreamPage key={route.id} id={route.id} />;
-    case "golive":
-      return <GoLive key={route.id} id={route.id} />;
+      return <StreamPage key={route.id} id={route.id} tab={route.tab} />;
     case "watch":
       return <Watch key={route.id} id={route.id} />;
+    case "admin":
+      return <Admin tab={route.tab} />;
+    case "admin-node":
+      return <NodePage key={route.id} id={route.id} />;
+    case "admin-enrol":
+      return <Enrol />;
+    case "admin-stream":
+      return <Placement key={route.id} id={route.id} />;
     case "lost":
-      return (
-        <section class="narrow">
-          <h1>Nothing here</h1>
-          <p>
-            This address leads nowhere. <a href="/">See what is live.</a>
-          </p>
-        </section>
-      );
+      return <Lost why="This address leads nowhere." />;
   }
+}
+
+function Lost({ why }: { why: string }): JSX.Element {
+  useTitle("Nothing here");
+  return (
+    <section class="narrow">
+      <h1>Nothing here</h1>
+      <p>{why} It may have been deleted, or the link is not whole.</p>
+      <p>
+        <a class="button primary" href="/">
+          See what is live
+        </a>
+      </p>
+    </section>
+  );
 }

@@ -1,58 +1,92 @@
 /** Paths of these pages. The server answers any of them with index.html. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect } from "preact/hooks";
+import { useStore } from "./ui/store";
+
+export type StreamTab = "overview" | "live" | "encoder" | "viewers" | "history" | "settings";
+export type AdminTab = "overview" | "streams" | "fleet" | "events" | "audit" | "users";
 
 export type Route =
   | { page: "directory" }
   | { page: "signin" }
   | { page: "register" }
+  | { page: "account" }
   | { page: "streams" }
-  | { page: "stream"; id: string }
-  | { page: "golive"; id: string }
+  | { page: "stream"; id: string; tab: StreamTab }
   | { page: "watch"; id: string }
+  | { page: "admin"; tab: AdminTab }
+  | { page: "admin-node"; id: string }
+  | { page: "admin-enrol" }
+  | { page: "admin-stream"; id: string }
   | { page: "lost" };
 
 /** Stream ids as proto makes them; anything else is nowhere. */
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
+/** Node ids may have dots. */
+const NODE = /^[A-Za-z0-9._-]{1,64}$/;
+
+const STREAM_TABS: readonly string[] = ["live", "encoder", "viewers", "history", "settings"];
+const ADMIN_TABS: readonly string[] = ["streams", "fleet", "events", "audit", "users"];
+const LOST: Route = { page: "lost" };
 
 export function parse(path: string): Route {
   const parts = path.split("/").filter((part) => part !== "");
   const [head = "", id = "", tail] = parts;
   if (parts.length === 0) return { page: "directory" };
-  if (parts.length === 1 && (head === "signin" || head === "register" || head === "streams")) return { page: head };
-  if (!ID.test(id)) return { page: "lost" };
+  if (head === "admin") return admin(parts.slice(1));
+  if (parts.length === 1 && (head === "signin" || head === "register" || head === "streams" || head === "account"))
+    return { page: head };
+  if (!ID.test(id)) return LOST;
   if (parts.length === 2 && head === "watch") return { page: "watch", id };
-  if (parts.length === 2 && head === "streams") return { page: "stream", id };
-  if (parts.length === 3 && head === "streams" && tail === "live") return { page: "golive", id };
-  return { page: "lost" };
+  if (parts.length === 2 && head === "streams") return { page: "stream", id, tab: "overview" };
+  if (parts.length === 3 && head === "streams" && STREAM_TABS.includes(tail ?? ""))
+    return { page: "stream", id, tab: tail as StreamTab };
+  return LOST;
 }
 
-export function go(path: string): void {
-  history.pushState(null, "", path);
+function admin(parts: string[]): Route {
+  const [head = "", id = ""] = parts;
+  if (parts.length === 0) return { page: "admin", tab: "overview" };
+  if (parts.length === 1 && ADMIN_TABS.includes(head)) return { page: "admin", tab: head as AdminTab };
+  if (parts.length === 1 && head === "enrol") return { page: "admin-enrol" };
+  if (parts.length === 2 && head === "nodes" && NODE.test(id)) return { page: "admin-node", id };
+  if (parts.length === 2 && head === "streams" && ID.test(id)) return { page: "admin-stream", id };
+  return LOST;
+}
+
+/** Goes to another page of ours; `replace` when the present one should not be come back to. */
+export function go(path: string, replace = false): void {
+  if (replace) history.replaceState(null, "", path);
+  else history.pushState(null, "", path);
   dispatchEvent(new PopStateEvent("popstate"));
   scrollTo(0, 0);
 }
 
+const subscribe = (listener: () => void) => {
+  addEventListener("popstate", listener);
+  return () => removeEventListener("popstate", listener);
+};
+
 /** The path now. Clicks on links of ours change it without loading the page again. */
 export function usePath(): string {
-  const [path, set] = useState(location.pathname);
   useEffect(() => {
-    const moved = () => set(location.pathname);
     const clicked = (event: MouseEvent) => {
       const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
       const link = event.target instanceof Element ? event.target.closest("a") : null;
       if (!plain || event.defaultPrevented || !link || link.target !== "" || link.origin !== location.origin) return;
-      if (/^\/(api|rtc|live|hls)\//.test(link.pathname)) return;
+      // These are other programs' pages; and a link within this page is the browser's.
+      if (/^\/(api|rtc|live|hls|embed)\//.test(link.pathname) || link.getAttribute("href")?.startsWith("#")) return;
       event.preventDefault();
-      go(link.pathname + link.hash);
+      go(link.pathname + link.search + link.hash);
     };
-    addEventListener("popstate", moved);
-    // A page below may have moved on before this listened.
-    moved();
     document.addEventListener("click", clicked);
-    return () => {
-      removeEventListener("popstate", moved);
-      document.removeEventListener("click", clicked);
-    };
+    return () => document.removeEventListener("click", clicked);
   }, []);
-  return path;
+  return useStore(subscribe, () => location.pathname);
+}
+
+/** Names the browser's tab. */
+export function useTitle(title: string | undefined): void {
+  useEffect(() => {
+    document.title = title === undefined || title === "" ? "Keystone" : `${title} · Keystone`;
+  }, [title]);
 }

@@ -15,8 +15,8 @@ class Server {
     return Response.json({ access_token: `access-${this.access}`, token_type: "Bearer", expires_in: 900, user: ADA });
   }
 
-  answer = async (path: string, init: RequestInit): Promise<Response> => {
-    const headers = new Headers(init.headers);
+  answer = async ({ url, headers }: Request): Promise<Response> => {
+    const path = url.slice(location.origin.length);
     const bearer = headers.get("Authorization");
     this.asked.push({ path, bearer, keystone: headers.get("X-Keystone") });
     if (path.startsWith("/api/v1/auth/login")) return this.token();
@@ -43,7 +43,7 @@ describe("Client", () => {
     server = new Server();
     storage = new Map();
     now = 0;
-    vi.stubGlobal("fetch", (path: string, init: RequestInit) => server.answer(path, init));
+    vi.stubGlobal("fetch", (request: Request) => server.answer(request));
     const kept = {
       getItem: (key: string) => storage.get(key) ?? null,
       setItem: (key: string, value: string) => void storage.set(key, value),
@@ -51,10 +51,12 @@ describe("Client", () => {
     };
     client = new Client("/api", kept, () => now);
   });
+  const ask = async (path: string, init: RequestInit = {}): Promise<unknown> =>
+    (await client.fetch(new Request(`${location.origin}/api${path}`, init))).json();
 
   test("asks no server whether a stranger is signed in", async () => {
     await client.start();
-    expect(client.who).toEqual({ phase: "out" });
+    expect(client.who).toEqual({ phase: "out", expired: false });
     expect(server.asked).toEqual([]);
   });
 
@@ -72,14 +74,63 @@ describe("Client", () => {
   test("renews once for many requests when the token is refused", async () => {
     await client.login("ada@example.com", "x");
     server.valid = (bearer) => bearer === "Bearer access-2";
-    await Promise.all(["/a", "/b", "/c"].map((path) => client.ask(path)));
+    await Promise.all(["/a", "/b", "/c"].map((path) => ask(path)));
     expect(server.count("/api/v1/auth/refresh")).toBe(1);
+  });
+
+  test("a body goes out again with the renewed token", async () => {
+    await client.login("ada@example.com", "x");
+    server.valid = (bearer) => bearer === "Bearer access-2";
+    await expect(ask("/a", { method: "POST", body: "{}" })).resolves.toEqual({ path: "/api/a" });
+    expect(server.asked.filter(({ path }) => path === "/api/a").map(({ bearer }) => bearer)).toEqual([
+      "Bearer access-1",
+      "Bearer access-2",
+    ]);
+  });
+
+  test("knows whether control-api answers: its own refusals are answers, a proxy's page is none", async () => {
+    server.valid = () => true;
+    await ask("/a");
+    expect(client.reached).toBe(true);
+    const told: boolean[] = [];
+    client.subscribe(() => told.push(client.reached));
+    for (const answer of [
+      () => Promise.reject(new TypeError("network")),
+      () => Promise.resolve(refused(503, "postgres-away")),
+      () => Promise.resolve(new Response("<html>", { status: 502 })),
+      () => Promise.resolve(Response.json({})),
+    ]) {
+      vi.stubGlobal("fetch", answer);
+      await ask("/a").catch(() => undefined);
+    }
+    expect(told).toEqual([false, true, false, true]);
+  });
+
+  test("a sign-in that could not be renewed for want of an answer comes back", async () => {
+    storage.set("keystone.signed-in", "1");
+    server.refresh = () => Promise.reject(new TypeError("network"));
+    await client.start();
+    expect(client.who).toEqual({ phase: "out", expired: false });
+    server.refresh = () => server.token();
+    await client.start();
+    expect(client.who.phase).toBe("in");
+  });
+
+  test("signing out everywhere is told to the server first", async () => {
+    await client.login("ada@example.com", "x");
+    vi.stubGlobal("fetch", () => Promise.reject(new TypeError("network")));
+    await expect(client.logout(true)).rejects.toMatchObject({ code: "network" });
+    expect(client.who.phase).toBe("in");
+    vi.stubGlobal("fetch", (request: Request) => server.answer(request));
+    await client.logout(true);
+    expect(server.asked.at(-1)?.path).toBe("/api/v1/auth/logout?session=cookie&everywhere=1");
+    expect(client.who.phase).toBe("out");
   });
 
   test("renews before the token ends", async () => {
     await client.login("ada@example.com", "x");
     now = 880_000;
-    await client.ask("/a");
+    await ask("/a");
     expect(server.asked.map(({ path }) => path)).toEqual([
       "/api/v1/auth/login?session=cookie",
       "/api/v1/auth/refresh?session=cookie",
@@ -91,8 +142,8 @@ describe("Client", () => {
     await client.login("ada@example.com", "x");
     server.valid = () => false;
     server.refresh = () => refused(401, "refresh-reused");
-    await expect(client.ask("/a")).rejects.toMatchObject({ code: "refresh-reused" });
-    expect(client.who.phase).toBe("out");
+    await expect(ask("/a")).rejects.toMatchObject({ code: "refresh-reused" });
+    expect(client.who).toEqual({ phase: "out", expired: true });
     expect(storage.size).toBe(0);
   });
 
@@ -103,11 +154,11 @@ describe("Client", () => {
     await client.login("ada@example.com", "x");
     server.valid = () => false;
     server.refresh = answer;
-    await expect(client.ask("/a")).rejects.toThrow();
+    await expect(ask("/a")).rejects.toThrow();
     expect(client.who.phase).toBe("in");
     server.refresh = () => server.token();
     server.valid = () => true;
-    await expect(client.ask("/b")).resolves.toEqual({ path: "/api/b" });
+    await expect(ask("/b")).resolves.toEqual({ path: "/api/b" });
   });
 
   test("signing out ends it here even if the server is away", async () => {

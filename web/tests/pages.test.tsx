@@ -1,14 +1,26 @@
+import { QueryClientProvider } from "@tanstack/preact-query";
 import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/preact";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { queries } from "../src/api/queries";
 import { App } from "../src/app";
+import { after } from "../src/pages/account";
 import { parse } from "../src/router";
 
 test.each([
   ["/", { page: "directory" }],
   ["/signin", { page: "signin" }],
   ["/streams/", { page: "streams" }],
-  ["/streams/cam1", { page: "stream", id: "cam1" }],
-  ["/streams/cam1/live", { page: "golive", id: "cam1" }],
+  ["/account", { page: "account" }],
+  ["/streams/cam1", { page: "stream", id: "cam1", tab: "overview" }],
+  ["/streams/cam1/live", { page: "stream", id: "cam1", tab: "live" }],
+  ["/streams/cam1/settings", { page: "stream", id: "cam1", tab: "settings" }],
+  ["/admin", { page: "admin", tab: "overview" }],
+  ["/admin/audit", { page: "admin", tab: "audit" }],
+  ["/admin/enrol", { page: "admin-enrol" }],
+  ["/admin/nodes/node-0.a", { page: "admin-node", id: "node-0.a" }],
+  ["/admin/streams/cam1", { page: "admin-stream", id: "cam1" }],
+  ["/admin/nodes/a%2Fb", { page: "lost" }],
+  ["/admin/nothing", { page: "lost" }],
   ["/watch/cam_1-x", { page: "watch", id: "cam_1-x" }],
   ["/watch/", { page: "lost" }],
   ["/watch/a.b", { page: "lost" }],
@@ -20,13 +32,24 @@ test.each([
   expect(parse(path)).toEqual(route);
 });
 
+test.each([
+  ["#/watch/cam1", "/watch/cam1"],
+  ["", "/streams"],
+  ["#//evil.example", "/streams"],
+  ["#/\\evil.example", "/streams"],
+  ["#https://evil.example", "/streams"],
+])("after signing in at %j comes %s", (hash, path) => {
+  expect(after(hash)).toBe(path);
+});
+
 let answers: Record<string, () => Response>;
 beforeEach(() => {
   answers = {};
   localStorage.clear();
-  vi.stubGlobal("fetch", async (path: string, init: RequestInit) => {
-    const answer = answers[`${init.method ?? "GET"} ${path}`];
-    if (!answer) throw new TypeError(`nothing at ${init.method} ${path}`);
+  queries.clear();
+  vi.stubGlobal("fetch", async ({ method, url }: Request) => {
+    const answer = answers[`${method} ${url.slice(location.origin.length)}`];
+    if (!answer) throw new TypeError(`nothing at ${method} ${url}`);
     return answer();
   });
 });
@@ -34,7 +57,11 @@ afterEach(cleanup);
 
 const at = (path: string) => {
   history.replaceState(null, "", path);
-  render(<App />);
+  render(
+    <QueryClientProvider client={queries}>
+      <App />
+    </QueryClientProvider>,
+  );
 };
 
 test("the directory lists what is live, with what people wrote as text", async () => {
@@ -44,18 +71,34 @@ test("the directory lists what is live, with what people wrote as text", async (
     visibility: "public",
     owner: "u",
     owner_name: "Ada",
-    live: { viewers: 3 },
+    live: { viewers: 3, since: new Date().toISOString() },
   };
   answers["GET /api/v1/streams?limit=100"] = () => Response.json({ items: [stream] });
   at("/");
   const link = await screen.findByRole("link", { name: /<b>Show<\/b>/ });
   expect(link.getAttribute("href")).toBe("/watch/cam1");
-  expect(link.textContent).toContain("3 watching");
+  expect(link.textContent).toContain("3 viewers");
 });
 
-test("an unreachable server is said in words", async () => {
+test("an unreachable server is said in words, at once", async () => {
   at("/");
-  expect((await screen.findByRole("alert")).textContent).toContain("cannot be reached");
+  expect(await screen.findByText(/Keystone does not answer right now/)).toBeTruthy();
+});
+
+test("a page for operators is not shown to others", async () => {
+  const { client } = await import("../src/api/keystone");
+  answers["POST /api/v1/auth/login?session=cookie"] = () =>
+    Response.json({
+      access_token: "a",
+      token_type: "Bearer",
+      expires_in: 900,
+      user: { id: "u", email: "a@b.c", display_name: "Ada", role: "user", created_at: "2026-01-01T00:00:00Z" },
+    });
+  await client.login("a@b.c", "x");
+  at("/admin/users");
+  expect(await screen.findByText(/for operators/)).toBeTruthy();
+  expect(screen.queryByText("Cluster")).toBeNull();
+  await client.logout().catch(() => undefined);
 });
 
 test("a wrong password is told at the form, which stays filled in", async () => {
@@ -64,10 +107,10 @@ test("a wrong password is told at the form, which stays filled in", async () => 
   answers["POST /api/v1/auth/login?session=cookie"] = () =>
     Response.json({ code: "bad-login", detail: "e-mail or password is wrong" }, { status: 401 });
   at("/signin");
-  const email = screen.getByLabelText("E-mail") as HTMLInputElement;
+  const email = (await screen.findByLabelText("E-mail")) as HTMLInputElement;
   fireEvent.input(email, { target: { value: "ada@example.com" } });
   fireEvent.submit(email.form as HTMLFormElement);
-  await waitFor(() => expect(screen.getByRole("alert").textContent).toBe("E-mail or password is wrong."));
+  await waitFor(() => expect(screen.getByRole("alert").textContent).toContain("E-mail or password is wrong."));
   expect(email.value).toBe("ada@example.com");
 });
 
@@ -81,7 +124,7 @@ test("own pages send a stranger to sign in, and back after", async () => {
       expires_in: 900,
       user: { id: "u", email: "a@b.c", display_name: "Ada", role: "user" },
     });
-  answers["GET /api/v1/streams?owner=me&limit=200"] = () => Response.json({ items: [] });
+  answers["GET /api/v1/streams?owner=me&limit=100"] = () => Response.json({ items: [] });
   at("/streams");
   const form = (await screen.findByLabelText("E-mail")) as HTMLInputElement;
   expect(location.pathname + location.hash).toBe("/signin#/streams");

@@ -93,7 +93,7 @@ describe("stats", () => {
     { type: "transport", bytesReceived: 1 },
   ];
   test("sums one direction", () => {
-    expect(read(rows, "inbound-rtp", 5)).toEqual({
+    expect(read(rows, "inbound-rtp", 5)).toMatchObject({
       at: 5,
       frames: 60,
       audioPackets: 100,
@@ -109,5 +109,21 @@ describe("stats", () => {
     expect(rates({ ...before, at: 3000, frames: 90, bytes: 125_000 }, before)).toMatchObject({ fps: 30, kbps: 500 });
     expect(rates(before, undefined)).toMatchObject({ fps: 0, kbps: 0 });
     expect(rates(before, before)).toMatchObject({ fps: 0, kbps: 0 });
+    expect(rates(before, before).latency).toBeUndefined();
+  });
+  test("the delay is the buffer's wait of late and half the round trip", () => {
+    const row = (seconds: number, count: number) => [
+      { type: "inbound-rtp", kind: "video", jitterBufferDelay: seconds, jitterBufferEmittedCount: count },
+      { type: "candidate-pair", nominated: true, currentRoundTripTime: 0.04 },
+      { type: "candidate-pair", nominated: false, currentRoundTripTime: 9 },
+    ];
+    const [before, now] = [read(row(100, 1000), "inbound-rtp", 0), read(row(103, 1030), "inbound-rtp", 1000)];
+    expect(rates(now, before)).toMatchObject({ latency: 120, rtt: 40 });
+    expect(rates(before, before).latency).toBeUndefined();
+  });
+  test("why the encoder holds back is told, unless it does not", () => {
+    const row = (qualityLimitationReason: string) => [{ type: "outbound-rtp", kind: "video", qualityLimitationReason }];
+    expect(read(row("cpu"), "outbound-rtp", 0).limited).toBe("cpu");
+    expect(read(row("none"), "outbound-rtp", 0).limited).toBeUndefined();
   });
 });

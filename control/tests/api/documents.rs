@@ -121,6 +121,15 @@ fn every_public_route_is_described() {
     }
 }
 
+/// The page's types are made from this copy.
+#[test]
+fn the_page_knows_this_api() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../web/openapi.json");
+    let copy: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let now = serde_json::to_value(control::openapi::describe("/api")).unwrap();
+    assert!(copy == now, "web/openapi.json is not what the code says: make web-types");
+}
+
 /// Every row answers a stranger, a user and an admin as its right says.
 #[actix_web::test]
 async fn the_route_table_is_kept() {

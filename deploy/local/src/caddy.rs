@@ -80,8 +80,15 @@ impl Caddy {
                 ("CONTROLS", upstreams(&self.controls)),
                 ("EDGES", upstreams(&self.edges)),
                 ("WEB_ROOT", path_text(&self.web_root)),
+                ("ORIGIN", self.origin()),
             ],
         )
+    }
+
+    /// The cluster's own origin, which its URLs of media carry however the page was opened.
+    fn origin(&self) -> String {
+        let host = if self.host.is_ipv6() { format!("[{}]", self.host) } else { self.host.to_string() };
+        format!("http://{host}:{}", self.port)
     }
 
     /// Caddy as a child; ready when the API answers through it.
@@ -142,6 +149,7 @@ mod tests {
         assert!(text.contains("root * \"/a b/web/dist\""));
         assert!(text.contains("/api/v1/hooks/*") && text.contains("/api/internal/*"));
         assert!(text.contains("bind 127.0.0.1\n"));
+        assert!(text.contains("connect-src 'self' http://127.0.0.1:8880;"), "{text}");
         let (_, hooks) =
             text.split_once("http://:8881 {\n\tbind 127.0.0.1\n").expect("hooks have an address on loopback");
         assert!(hooks.contains("reverse_proxy 127.0.0.1:8082 127.0.0.1:8182 {"), "{hooks}");

@@ -12,14 +12,11 @@ const HINT = "keystone.signed-in";
 /** What makes a cookie request ours: a form on another site cannot send it. */
 const COOKIE_FORM = { "X-Keystone": "1" };
 
-export interface Ask {
-  method?: string;
-  body?: unknown;
-  /** Sent once even if the request is repeated after a lost answer. */
-  idempotencyKey?: string;
-}
-
-export type Who = { phase: "starting" } | { phase: "out" } | { phase: "in"; user: User };
+export type Who =
+  | { phase: "starting" }
+  /** `expired`: somebody was signed in here until the server ended it. */
+  | { phase: "out"; expired: boolean }
+  | { phase: "in"; user: User };
 
 interface Held {
   token: string;
@@ -30,6 +27,7 @@ export class Client {
   #held: Held | undefined;
   #renewing: Promise<void> | undefined;
   #who: Who = { phase: "starting" };
+  #reached = true;
   #listeners = new Set<() => void>();
 
   constructor(
@@ -42,91 +40,104 @@ export class Client {
     return this.#who;
   }
 
-  /** Calls back whenever `who` changes; the answer ends that. */
-  subscribe(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+  /** Whether the last request was answered by control-api itself. */
+  get reached(): boolean {
+    return this.#reached;
   }
 
-  /** Finds out whether the browser is still signed in. */
+  /** Calls back whenever `who` or `reached` changes; the answer ends that. */
+  subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+
+  /** Finds out whether the browser is still signed in. If nobody answers, it is not for now; asked again later, it may be. */
   async start(): Promise<void> {
-    if (this.storage.getItem(HINT) === null) return this.#signedOut();
-    await this.#renew().catch(() => this.#become({ phase: "out" }));
+    if (this.storage.getItem(HINT) === null) return this.#become({ phase: "out", expired: false });
+    await this.#renew().catch(() => this.#who.phase === "starting" && this.#become({ phase: "out", expired: false }));
   }
 
   async login(email: string, password: string): Promise<void> {
-    const answer = await this.#send("/v1/auth/login?session=cookie", {
-      method: "POST",
-      headers: { ...COOKIE_FORM, "Content-Type": "application/json" },
-      body: JSON.stringify({ email, password }),
-    });
+    const answer = await this.#post("/v1/auth/login?session=cookie", { email, password }, COOKIE_FORM);
     this.#signedIn((await answer.json()) as AccessToken);
   }
 
   async register(email: string, password: string, displayName: string): Promise<void> {
-    const body = { email, password, ...(displayName === "" ? {} : { display_name: displayName }) };
-    await this.#send("/v1/auth/register", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-    });
+    const name = displayName === "" ? {} : { display_name: displayName };
+    await this.#post("/v1/auth/register", { email, password, ...name }, {});
     await this.login(email, password);
   }
 
-  /** Ends the sign-in. Here at once; at the server as soon as it hears of it. */
-  async logout(): Promise<void> {
+  /** Ends the sign-in, or all of the account's. Here at once; at the server as soon as it hears of it. */
+  async logout(everywhere = false): Promise<void> {
     const headers = { ...COOKIE_FORM, ...this.#bearer() };
-    this.#signedOut();
-    await this.#send("/v1/auth/logout?session=cookie", { method: "POST", headers });
+    const path = `${this.base}/v1/auth/logout?session=cookie${everywhere ? "&everywhere=1" : ""}`;
+    // Of a sign-out everywhere the user must know whether it worked.
+    if (!everywhere) this.#signedOut(false);
+    await this.#send(new Request(absolute(path), { method: "POST", headers }));
+    this.#signedOut(false);
   }
 
-  /** One request, with the user's token if somebody is signed in. */
-  async ask<T>(path: string, { method = "GET", body, idempotencyKey }: Ask = {}): Promise<T> {
-    const init = (): RequestInit => ({
-      method,
-      headers: {
-        ...this.#bearer(),
-        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
-        ...(idempotencyKey === undefined ? {} : { "Idempotency-Key": idempotencyKey }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
+  /** One request, with the user's token if somebody is signed in. Throws a {@link Problem} unless it succeeds. */
+  fetch = async (request: Request): Promise<Response> => {
     if (this.#held && this.#held.endsAt - EARLY_MS <= this.now()) await this.#renew();
-    let answer: Response;
+    const again = request.clone();
     try {
-      answer = await this.#send(path, init());
+      return await this.#send(this.#dressed(request));
     } catch (problem) {
       if (!(problem instanceof Problem) || problem.status !== 401 || !this.#held) throw problem;
       await this.#renew();
-      answer = await this.#send(path, init());
+      return this.#send(this.#dressed(again));
     }
-    return (answer.status === 204 ? undefined : await answer.json()) as T;
+  };
+
+  #post(path: string, body: object, headers: Record<string, string>): Promise<Response> {
+    const init = {
+      method: "POST",
+      headers: { ...headers, "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    };
+    return this.#send(new Request(absolute(this.base + path), init));
   }
 
-  async #send(path: string, init: RequestInit): Promise<Response> {
+  async #send(request: Request): Promise<Response> {
     let answer: Response;
     try {
-      answer = await fetch(this.base + path, { credentials: "same-origin", cache: "no-store", ...init });
-    } catch {
+      answer = await fetch(request, { credentials: "same-origin", cache: "no-store" });
+    } catch (cause) {
+      if (request.signal.aborted) throw cause;
+      this.#reach(false);
       throw networkProblem();
     }
-    if (!answer.ok) throw await problemOf(answer);
-    return answer;
+    if (answer.ok) {
+      this.#reach(true);
+      return answer;
+    }
+    const problem = await problemOf(answer);
+    // A proxy's own page in place of an answer: nobody is behind it.
+    this.#reach(!(problem.status >= 502 && problem.code === `http-${problem.status}`));
+    throw problem;
   }
 
   /** A refused renewal signs out; one that was not answered leaves the old token for another try. */
   #renew(): Promise<void> {
-    this.#renewing ??= this.#send("/v1/auth/refresh?session=cookie", { method: "POST", headers: COOKIE_FORM })
+    const path = absolute(`${this.base}/v1/auth/refresh?session=cookie`);
+    this.#renewing ??= this.#send(new Request(path, { method: "POST", headers: COOKIE_FORM }))
       .then(async (answer) => this.#signedIn((await answer.json()) as AccessToken))
       .catch((problem: unknown) => {
         if (problem instanceof Problem && problem.status >= 400 && problem.status < 500 && problem.status !== 429)
-          this.#signedOut();
+          this.#signedOut(true);
         throw problem;
       })
       .finally(() => {
         this.#renewing = undefined;
       });
     return this.#renewing;
+  }
+
+  #dressed(request: Request): Request {
+    for (const [name, value] of Object.entries(this.#bearer())) request.headers.set(name, value);
+    return request;
   }
 
   #bearer(): Record<string, string> {
@@ -139,14 +150,29 @@ export class Client {
     this.#become({ phase: "in", user });
   }
 
-  #signedOut(): void {
+  #signedOut(expired: boolean): void {
     this.#held = undefined;
     this.storage.removeItem(HINT);
-    this.#become({ phase: "out" });
+    this.#become({ phase: "out", expired });
   }
 
   #become(who: Who): void {
     this.#who = who;
+    this.#tell();
+  }
+
+  #reach(reached: boolean): void {
+    if (this.#reached === reached) return;
+    this.#reached = reached;
+    this.#tell();
+  }
+
+  #tell(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** `Request` takes no path alone everywhere. */
+function absolute(path: string): string {
+  return new URL(path, location.href).href;
 }

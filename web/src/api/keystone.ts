@@ -1,45 +1,39 @@
-/** The page's one client, and control-api's calls by name. */
-import { useEffect, useState } from "preact/hooks";
+/** The page's one client, and control-api's calls with the types of its own description. */
+import createClient from "openapi-fetch";
 import { API_BASE } from "../config";
+import { useStore } from "../ui/store";
 import { Client, type Who } from "./client";
-import type { Ingest, IssuedToken, NewStream, Page, Stream, Visibility } from "./types";
+import type { paths } from "./schema";
+import type { IssuedToken } from "./types";
 
 export const client = new Client(API_BASE);
 
-/** Seconds that a token made for one start of this page's player or publisher lives. */
-const TOKEN_SECONDS = 120;
+/** `api.GET("/v1/streams", …)`; through {@link Client.fetch}, so a refusal is thrown. Read the answer with {@link ok}. */
+export const api = createClient<paths>({ baseUrl: new URL(API_BASE, location.href).href, fetch: client.fetch });
+
+/** The body of an answer that, having come at all, is a good one. */
+export async function ok<T>(answer: Promise<{ data?: T }>): Promise<T> {
+  return (await answer).data as T;
+}
 
 /** Who is signed in, kept current. */
 export function useWho(): Who {
-  const [who, set] = useState(client.who);
-  useEffect(() => {
-    set(client.who);
-    return client.subscribe(() => set(client.who));
-  }, []);
-  return who;
+  return useStore(client.subscribe, () => client.who);
 }
 
-const at = (id: string): string => `/v1/streams/${encodeURIComponent(id)}`;
+/** Whether control-api answers, as far as the last request tells. */
+export function useReached(): boolean {
+  return useStore(client.subscribe, () => client.reached);
+}
 
-/** Public streams that are live. */
-export const directory = (): Promise<Page<Stream>> => client.ask("/v1/streams?limit=100");
+/** Seconds that a token made for one start of this page's player or publisher lives. */
+const TOKEN_SECONDS = 120;
+/** HLS shows its token again with every playlist. */
+const HLS_TOKEN_SECONDS = 4 * 3600;
 
-export const ownStreams = (): Promise<Page<Stream>> => client.ask("/v1/streams?owner=me&limit=200");
-
-export const stream = (id: string): Promise<Stream> => client.ask(at(id));
-
-export const createStream = (title: string, visibility: Visibility, idempotencyKey: string): Promise<NewStream> =>
-  client.ask("/v1/streams", { method: "POST", body: { title, visibility }, idempotencyKey });
-
-export const rotateKey = (id: string): Promise<{ stream_key: string }> =>
-  client.ask(`${at(id)}:rotate-key`, { method: "POST", body: { overlap_seconds: 0 } });
-
-export const deleteStream = (id: string): Promise<void> => client.ask(at(id), { method: "DELETE" });
-
-export const ingest = (id: string): Promise<Ingest> => client.ask(`${at(id)}/ingest`);
-
-/** A token for one start, now. */
-export const tokenFor = async (id: string, action: "publish" | "play"): Promise<string> => {
-  const body = { action, ttl_seconds: TOKEN_SECONDS, single_use: true };
-  return (await client.ask<IssuedToken>(`${at(id)}/tokens`, { method: "POST", body })).token;
-};
+/** A token of one's own stream for one start, now; for HLS, for an evening. */
+export async function tokenFor(stream: string, action: "publish" | "play", often = false): Promise<string> {
+  const body = { action, ttl_seconds: often ? HLS_TOKEN_SECONDS : TOKEN_SECONDS, single_use: !often };
+  const issued = api.POST("/v1/streams/{stream}/tokens", { params: { path: { stream } }, body });
+  return (await ok<IssuedToken>(issued)).token;
+}

@@ -2,8 +2,8 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { client, useWho } from "../api/keystone";
-import { go } from "../router";
-import { Refusal } from "../ui/notice";
+import { go, useTitle } from "../router";
+import { Note, Refusal } from "../ui/notice";
 
 /** As control-api asks. */
 const PASSWORD_MIN = 10;
@@ -12,14 +12,16 @@ export function Account({ register }: { register: boolean }): JSX.Element {
   const [problem, setProblem] = useState<unknown>();
   const [busy, setBusy] = useState(false);
   const who = useWho();
+  const name = register ? "Register" : "Sign in";
+  useTitle(name);
   useEffect(() => {
-    if (who.phase === "in") go(after(location.hash));
+    if (who.phase === "in") go(after(location.hash), true);
   }, [who.phase]);
 
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
-    const text = (name: string): string => String(form.get(name) ?? "");
+    const text = (field: string): string => String(form.get(field) ?? "");
     setBusy(true);
     setProblem(undefined);
     try {
@@ -33,8 +35,14 @@ export function Account({ register }: { register: boolean }): JSX.Element {
   };
   return (
     <section class="narrow">
-      <h1>{register ? "Register" : "Sign in"}</h1>
-      <form onSubmit={(event) => void submit(event)}>
+      <h1>{name}</h1>
+      <p class="lead">
+        {register ? "One account to publish from a browser or any encoder." : "Good to see you again."}
+      </p>
+      {!register && who.phase === "out" && who.expired && (
+        <Note>Your sign-in has ended. Sign in again to go on where you were.</Note>
+      )}
+      <form class="panel" onSubmit={(event) => void submit(event)}>
         {register && (
           <label>
             Name <span class="hint">shown with your streams; may stay empty</span>
@@ -58,7 +66,7 @@ export function Account({ register }: { register: boolean }): JSX.Element {
         </label>
         <Refusal problem={problem} />
         <button type="submit" class="primary" disabled={busy}>
-          {register ? "Register" : "Sign in"}
+          {busy ? "One moment…" : name}
         </button>
       </form>
       <p>
@@ -70,7 +78,7 @@ export function Account({ register }: { register: boolean }): JSX.Element {
 }
 
 /** Where to go after signing in: the page that asked for it, if it is one of ours. */
-function after(hash: string): string {
+export function after(hash: string): string {
   const path = hash.slice(1);
-  return path.startsWith("/") && !path.startsWith("//") ? path : "/streams";
+  return path.startsWith("/") && !/^\/[/\\]/.test(path) ? path : "/streams";
 }

@@ -1,27 +1,64 @@
 /** `/`: public streams that are live now. */
+import { useQuery } from "@tanstack/preact-query";
 import type { JSX } from "preact";
-import { directory } from "../api/keystone";
-import { Cards } from "../ui/cards";
-import { useLoad } from "../ui/load";
+import { useWho } from "../api/keystone";
+import { directory } from "../api/queries";
+import type { Stream } from "../api/types";
+import { useTitle } from "../router";
 import { Refusal } from "../ui/notice";
-
-const AGAIN_MS = 5000;
+import { Empty, Head, Lamp, Waiting, watchPath } from "../ui/parts";
+import { Picture } from "../ui/picture";
+import { ago, count } from "../ui/time";
 
 export function Directory(): JSX.Element {
-  const { value, problem } = useLoad(directory, "directory", AGAIN_MS);
+  useTitle("Live now");
+  const { data, error, refetch } = useQuery(directory);
+  const streams = [...(data?.items ?? [])].sort((a, b) => (b.live?.viewers ?? 0) - (a.live?.viewers ?? 0));
   return (
     <section>
-      <h1>Live now</h1>
-      <Refusal problem={problem} />
-      {value && value.items.length > 0 && <Cards streams={value.items} href={({ id }) => `/watch/${id}`} />}
-      {value && value.items.length === 0 && (
-        <div class="empty">
-          <p>Nobody is live right now. This page looks again by itself.</p>
-          <a class="button primary" href="/streams">
-            Go live yourself
-          </a>
-        </div>
-      )}
+      <Head
+        title="Live now"
+        lead={streams.length > 0 ? `${count(streams.length, "stream is", "streams are")} on air.` : undefined}
+      />
+      {data === undefined && <Refusal problem={error} again={() => void refetch()} />}
+      {data === undefined && error === null && <Waiting rows={6} what="Looking for live streams" />}
+      {data && streams.length === 0 && <Nobody />}
+      <ul class="cards">
+        {streams.map((stream) => (
+          <li key={stream.id}>
+            <Card stream={stream} />
+          </li>
+        ))}
+      </ul>
     </section>
+  );
+}
+
+function Card({ stream }: { stream: Stream }): JSX.Element {
+  return (
+    <a class="card" href={watchPath(stream)}>
+      <div class="card-picture">
+        <Picture id={stream.id} title={stream.title} />
+        <Lamp on />
+        <span class="card-viewers">{count(stream.live?.viewers ?? 0, "viewer")}</span>
+      </div>
+      <span class="title">{stream.title}</span>
+      <span class="soft">
+        {stream.owner_name}
+        {stream.live && ` · started ${ago(stream.live.since)}`}
+      </span>
+    </a>
+  );
+}
+
+function Nobody(): JSX.Element {
+  const who = useWho();
+  return (
+    <Empty icon="live" title="Nobody is live right now">
+      <p>This page looks again by itself. Or be the first: a camera and a browser are enough.</p>
+      <a class="button primary" href={who.phase === "in" ? "/streams" : "/register"}>
+        Go live yourself
+      </a>
+    </Empty>
   );
 }

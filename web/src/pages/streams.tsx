@@ -1,49 +1,97 @@
-/** `/streams`: the user's streams, and a form to make one. */
+/** `/streams`: the user's streams, and a dialog to make one. */
+import { useInfiniteQuery } from "@tanstack/preact-query";
 import type { JSX } from "preact";
 import { useRef, useState } from "preact/hooks";
-import { createStream, ownStreams } from "../api/keystone";
-import type { NewStream, Visibility } from "../api/types";
-import { Cards } from "../ui/cards";
-import { useLoad } from "../ui/load";
+import { api, ok } from "../api/keystone";
+import { ownStreams, queries } from "../api/queries";
+import type { NewStream, Stream, Visibility } from "../api/types";
+import { go, useTitle } from "../router";
+import { Dialog } from "../ui/dialog";
+import { Icon } from "../ui/icons";
 import { Refusal } from "../ui/notice";
-import { NewKey } from "./key";
-
-const AGAIN_MS = 5000;
+import { Empty, Head, Lamp, More, VISIBILITIES, VisibilityTag, Waiting } from "../ui/parts";
+import { Picture } from "../ui/picture";
+import { count } from "../ui/time";
+import { keepKey } from "./stream/keys";
 
 export function Streams(): JSX.Element {
-  const { value, problem, reload } = useLoad(ownStreams, "own", AGAIN_MS);
-  const [made, setMade] = useState<NewStream>();
-  const shown = (stream: NewStream) => {
-    setMade(stream);
-    reload();
+  useTitle("My streams");
+  const query = useInfiniteQuery(ownStreams);
+  const [making, setMaking] = useState(false);
+  const streams = query.data?.pages.flatMap((page) => page.items) ?? [];
+  const none = query.data !== undefined && streams.length === 0;
+  const made = ({ stream, stream_key }: NewStream) => {
+    keepKey(stream.id, stream_key);
+    void queries.invalidateQueries({ queryKey: ["streams"] });
+    go(`/streams/${stream.id}`);
   };
   return (
     <section>
-      <h1>My streams</h1>
-      {made && <NewKey stream={made.stream} streamKey={made.stream_key} onDone={() => setMade(undefined)} />}
-      <Refusal problem={problem} />
-      {value && value.items.length > 0 && <Cards streams={value.items} href={({ id }) => `/streams/${id}`} />}
-      {value && value.items.length === 0 && !made && <p class="empty">No stream yet. Make the first one below.</p>}
-      <Create onMade={shown} />
+      <Head title="My streams">
+        {!none && (
+          <button type="button" class="primary" onClick={() => setMaking(true)}>
+            <Icon name="plus" /> New stream
+          </button>
+        )}
+      </Head>
+      {query.data === undefined && <Refusal problem={query.error} again={() => void query.refetch()} />}
+      {query.data === undefined && query.error === null && <Waiting rows={3} what="Loading your streams" />}
+      {none && (
+        <Empty icon="camera" title="No stream yet">
+          <p>
+            A stream is an address people watch. Make one, then go live from this browser, or from OBS, ffmpeg or a
+            phone.
+          </p>
+          <button type="button" class="primary" onClick={() => setMaking(true)}>
+            Make your first stream
+          </button>
+        </Empty>
+      )}
+      <ul class="rows">
+        {streams.map((stream) => (
+          <li key={stream.id}>
+            <Row stream={stream} />
+          </li>
+        ))}
+      </ul>
+      <More query={query} />
+      {making && <Create onMade={made} onClose={() => setMaking(false)} />}
     </section>
   );
 }
 
-const VISIBILITIES: [Visibility, string][] = [
-  ["public", "Public: anybody, listed while live"],
-  ["unlisted", "Unlisted: anybody who has the link"],
-  ["private", "Private: you, and whom you give a token"],
-];
+function Row({ stream }: { stream: Stream }): JSX.Element {
+  return (
+    <a class="row" href={`/streams/${stream.id}`}>
+      <span class="row-picture">
+        {stream.live && stream.visibility !== "private" ? (
+          <Picture id={stream.id} title={stream.title} />
+        ) : (
+          <span class="picture none hue-off" aria-hidden="true">
+            <Icon name="camera" />
+          </span>
+        )}
+      </span>
+      <span class="row-text">
+        <span class="title">{stream.title}</span>
+        <span class="meta">
+          <Lamp on={Boolean(stream.live)} />
+          <VisibilityTag of={stream.visibility} />
+          {stream.live && <span class="soft">{count(stream.live.viewers, "viewer")}</span>}
+        </span>
+      </span>
+    </a>
+  );
+}
 
-function Create({ onMade }: { onMade: (stream: NewStream) => void }): JSX.Element {
+function Create({ onMade, onClose }: { onMade: (stream: NewStream) => void; onClose: () => void }): JSX.Element {
   const [problem, setProblem] = useState<unknown>();
   const [busy, setBusy] = useState(false);
   // One key for one intended stream: pressing again after a lost answer makes no second one.
   const intent = useRef<{ body: string; key: string } | undefined>(undefined);
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
-    const form = event.currentTarget as HTMLFormElement;
-    const data = new FormData(form);
+    const data = new FormData(event.currentTarget as HTMLFormElement);
     const title = String(data.get("title") ?? "").trim();
     const visibility = String(data.get("visibility")) as Visibility;
     const body = `${visibility} ${title}`;
@@ -51,37 +99,43 @@ function Create({ onMade }: { onMade: (stream: NewStream) => void }): JSX.Elemen
     setBusy(true);
     setProblem(undefined);
     try {
-      onMade(await createStream(title, visibility, intent.current.key));
-      intent.current = undefined;
-      form.reset();
+      const headers = { "Idempotency-Key": intent.current.key };
+      onMade(await ok(api.POST("/v1/streams", { params: { header: headers }, body: { title, visibility } })));
     } catch (refused) {
       setProblem(refused);
-    } finally {
       setBusy(false);
     }
   };
   return (
-    <form class="panel" onSubmit={(event) => void submit(event)}>
-      <h2>New stream</h2>
-      <label>
-        Title
-        <input name="title" required maxLength={120} placeholder="Evening show" />
-      </label>
-      <label>
-        Who may watch
-        <select name="visibility">
-          {VISIBILITIES.map(([value, label]) => (
-            <option key={value} value={value}>
-              {label}
-            </option>
+    <Dialog title="New stream" onClose={onClose}>
+      <form onSubmit={(event) => void submit(event)}>
+        <label>
+          Title
+          <input name="title" required maxLength={120} placeholder="Evening show" />
+        </label>
+        <fieldset>
+          <legend>Who may watch</legend>
+          {VISIBILITIES.map(({ value, label, means }, index) => (
+            <label key={value} class="choice">
+              <input type="radio" name="visibility" value={value} checked={index === 0} />
+              <span>
+                <strong>{label}</strong>
+                <span class="soft">{means}</span>
+              </span>
+            </label>
           ))}
-        </select>
-      </label>
-      <Refusal problem={problem} />
-      <button type="submit" class="primary" disabled={busy}>
-        Create
-      </button>
-    </form>
+        </fieldset>
+        <Refusal problem={problem} />
+        <div class="actions end">
+          <button type="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" class="primary" disabled={busy}>
+            {busy ? "One moment…" : "Create"}
+          </button>
+        </div>
+      </form>
+    </Dialog>
   );
 }
 

@@ -1,137 +1,164 @@
-/** `/watch/{stream}`: plays by WHEP. A token for a private stream comes behind `#token=`, where no server logs it. */
+/** `/watch/{stream}`: the player and what is known of its stream. A token for a private stream comes behind `#token=`, where no server logs it. */
+import { useQuery } from "@tanstack/preact-query";
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
-import { stream as load, tokenFor, useWho } from "../api/keystone";
-import { Problem } from "../api/problem";
+import { useRef, useState } from "preact/hooks";
+import { useWho } from "../api/keystone";
+import { queries, stream as streamQuery } from "../api/queries";
 import type { Stream } from "../api/types";
-import { type Player, play, type State } from "../rtc/player";
-import type { Rates } from "../rtc/stats";
-import { Figures } from "../ui/figures";
-import { useLoad } from "../ui/load";
-import { words } from "../ui/notice";
-
-const AGAIN_MS = 10_000;
+import { credential } from "../play/credential";
+import { givenToken } from "../play/given";
+import { Stage } from "../play/stage";
+import { type Choice, type Playing, usePlayer } from "../play/use-player";
+import { useTitle } from "../router";
+import { Copy } from "../ui/copy";
+import { Dialog } from "../ui/dialog";
+import { Icon } from "../ui/icons";
+import { Note } from "../ui/notice";
+import { Figure, Lamp, VisibilityTag } from "../ui/parts";
+import { ago, bitrate, count, delay } from "../ui/time";
 
 export function Watch({ id }: { id: string }): JSX.Element {
   const who = useWho();
+  const me = who.phase === "in" ? who.user.id : undefined;
   // What cannot be seen may still be watched with a token, so a refusal here stops nothing.
-  const { value: stream } = useLoad(() => load(id), `${id} ${who.phase}`, AGAIN_MS);
-  const [state, setState] = useState<State>({ state: "connecting" });
-  const [rates, setRates] = useState<Rates>();
-  const [muted, setMuted] = useState(true);
+  const { data: stream } = useQuery(streamQuery(id, me ?? ""));
   const video = useRef<HTMLVideoElement>(null);
+  const [choice, setChoice] = useState<Choice>("auto");
   const [turn, setTurn] = useState(0);
-
-  // `turn` is the user asking again.
-  useEffect(() => {
-    if (who.phase === "starting") return;
-    const me = who.phase === "in" ? who.user.id : undefined;
-    const player: Player = play(id, () => credential(id, me), setState, setRates);
-    const leave = () => player.stop(true);
-    addEventListener("pagehide", leave);
-    return () => {
-      removeEventListener("pagehide", leave);
-      leave();
-    };
-  }, [id, who.phase, turn]);
-  const media = state.state === "playing" ? state.media : null;
-  useEffect(() => {
-    const element = video.current;
-    if (!element) return;
-    element.srcObject = media;
-    if (media) void element.play().catch(() => undefined);
-  }, [media]);
-
-  const flowing = state.state === "playing" && (rates?.frames ?? 0) + (rates?.audioPackets ?? 0) > 0;
+  const [sharing, setSharing] = useState(false);
+  const playing = usePlayer(video, {
+    id,
+    choice,
+    ready: who.phase !== "starting",
+    turn: `${turn} ${me}`,
+    token: (way) => credential(id, me, way, () => queries.fetchQuery(streamQuery(id, me ?? ""))),
+  });
+  const unknown = isRefused(playing, 404) ? "No such stream" : "Private stream";
+  const title = stream?.title ?? (playing.state.state === "connecting" ? "Stream" : unknown);
+  useTitle(title);
+  const signIn = who.phase === "out" && isRefused(playing, 401, 403) && (
+    <a class="button primary" href={`/signin#/watch/${id}`}>
+      Sign in
+    </a>
+  );
   return (
-    <section class="watch">
-      <div class="stage" data-state={state.state}>
-        <video ref={video} autoplay muted={muted} playsInline />
-        {!flowing && <Curtain state={state} signedIn={who.phase === "in"} again={() => setTurn(turn + 1)} id={id} />}
-        {flowing && (
-          <button type="button" class="sound" onClick={() => setMuted(!muted)} aria-pressed={!muted}>
-            {muted ? "Sound on" : "Sound off"}
+    <article class="watch">
+      <Stage
+        video={video}
+        playing={playing}
+        onRefused={signIn}
+        again={() => setTurn(turn + 1)}
+        byHls={() => setChoice("hls")}
+      />
+      {playing.way === "hls" && choice === "auto" && (
+        <Note tone="warn">
+          <p>
+            <strong>Playing by HLS.</strong> This network lets no WebRTC through (it probably blocks UDP), so the
+            picture comes some seconds later.
+          </p>
+          <button type="button" class="small" onClick={() => setTurn(turn + 1)}>
+            Try low latency again
           </button>
-        )}
-      </div>
-      <h1>{stream?.title ?? id}</h1>
-      {stream && <About stream={stream} flowing={flowing} />}
-      {flowing && <Figures rates={rates} verb="decoded" />}
-    </section>
+        </Note>
+      )}
+      <header class="watch-head">
+        <div>
+          <h1>{title}</h1>
+          <About stream={stream} live={playing.flowing} />
+        </div>
+        <div class="actions">
+          <WayChoice choice={choice} onChoose={setChoice} />
+          <button type="button" onClick={() => setSharing(true)}>
+            <Icon name="share" /> Share
+          </button>
+        </div>
+      </header>
+      {(playing.flowing || stream?.live) && <Figures playing={playing} stream={stream} />}
+      {sharing && <Share id={id} stream={stream} onClose={() => setSharing(false)} />}
+    </article>
   );
 }
 
-function About({ stream, flowing }: { stream: Stream; flowing: boolean }): JSX.Element {
+function isRefused({ state }: Playing, ...statuses: number[]): boolean {
+  return state.state === "refused" && statuses.includes(state.problem.status);
+}
+
+function About({ stream, live }: { stream: Stream | undefined; live: boolean }): JSX.Element {
   return (
     <p class="meta">
-      <span class={`lamp ${stream.live || flowing ? "live" : ""}`}>{stream.live || flowing ? "Live" : "Off air"}</span>
-      {stream.owner_name}
-      {stream.live && ` · ${stream.live.viewers} watching`}
+      <Lamp on={live || Boolean(stream?.live)} />
+      {stream && <span>{stream.owner_name}</span>}
+      {stream && stream.visibility !== "public" && <VisibilityTag of={stream.visibility} />}
+      {stream?.live && <span class="soft">started {ago(stream.live.since)}</span>}
     </p>
   );
 }
 
-/** What stands in the picture's place while there is none. */
-function Curtain({
-  state,
-  signedIn,
-  again,
-  id,
-}: {
-  state: State;
-  signedIn: boolean;
-  again: () => void;
-  id: string;
-}): JSX.Element {
-  if (state.state === "waiting") {
-    const offAir = state.problem.status === 409;
-    return (
-      <div class="curtain" role="status" data-code={state.problem.code}>
-        <p class="big">{offAir ? "Not live yet" : words(state.problem)}</p>
-        <p>
-          {offAir ? "It starts here by itself as soon as it is." : `Trying again in ${Math.ceil(state.seconds)} s.`}
-        </p>
-      </div>
-    );
-  }
-  if (state.state === "refused") {
-    const { status, code } = state.problem;
-    const closed = status === 401 || status === 403;
-    return (
-      <div class="curtain" role="alert" data-code={code}>
-        <p class="big">{closed ? "This stream is private" : words(state.problem)}</p>
-        {closed && <p>Ask its owner for a link with a token{signedIn ? "." : ", or sign in if it is yours."}</p>}
-        {status === 404 && <p>Check the link. The stream may have been deleted.</p>}
-        <div class="actions">
-          {closed && !signedIn && (
-            <a class="button" href={`/signin#/watch/${id}`}>
-              Sign in
-            </a>
-          )}
-          <button type="button" onClick={again}>
-            Try again
-          </button>
-        </div>
-      </div>
-    );
-  }
+function WayChoice({ choice, onChoose }: { choice: Choice; onChoose: (choice: Choice) => void }): JSX.Element {
   return (
-    <div class="curtain" role="status">
-      <p>Connecting…</p>
-    </div>
+    <label class="inline">
+      <span class="sr">Play by</span>
+      <select value={choice} onChange={({ currentTarget }) => onChoose(currentTarget.value as Choice)}>
+        <option value="auto">Automatic</option>
+        <option value="webrtc">Low latency (WebRTC)</option>
+        <option value="hls">HLS, some seconds later</option>
+      </select>
+    </label>
   );
 }
 
-/** The link's token; else one of the user's own for a private stream; else none, which is enough for the others. */
-async function credential(id: string, me: string | undefined): Promise<string | undefined> {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given !== null || me === undefined) return given ?? undefined;
-  try {
-    const stream = await load(id);
-    if (stream.visibility !== "private" || stream.owner !== me) return undefined;
-  } catch (problem) {
-    if (problem instanceof Problem && problem.status === 404) return undefined;
-    throw problem;
-  }
-  return tokenFor(id, "play");
+function Figures({ playing, stream }: { playing: Playing; stream: Stream | undefined }): JSX.Element {
+  const { rates, flowing, way } = playing;
+  const shown = flowing ? rates : undefined;
+  return (
+    <>
+      <dl class="figures">
+        <Figure id="viewers" label="Watching" value={stream?.live ? count(stream.live.viewers, "viewer") : "–"} />
+        <Figure id="latency" label="Delay" value={shown?.latency === undefined ? "–" : delay(shown.latency)} />
+        <Figure id="kbps" label="Bitrate" value={shown && shown.kbps > 0 ? bitrate(shown.kbps) : "–"} />
+        <Figure id="size" label="Picture" value={shown && shown.width > 0 ? `${shown.width} × ${shown.height}` : "–"} />
+        <Figure id="way" label="Played by" value={way === "hls" ? "HLS" : "WebRTC"} />
+      </dl>
+      <details class="technical">
+        <summary>Technical details</summary>
+        <dl class="figures">
+          <Figure id="frames" label="Frames decoded" value={shown?.frames ?? 0} />
+          <Figure id="fps" label="Frames a second" value={shown?.fps ?? 0} />
+          <Figure id="audio" label="Audio packets" value={shown?.audioPackets ?? 0} />
+          <Figure id="lost" label="Packets lost" value={shown?.lost ?? 0} />
+          <Figure id="rtt" label="Round trip" value={shown?.rtt === undefined ? "–" : delay(shown.rtt)} />
+        </dl>
+        <p class="soft">
+          The delay is what this browser can measure: its buffer and half the round trip to the media node.
+        </p>
+      </details>
+    </>
+  );
+}
+
+function Share({ id, stream, onClose }: { id: string; stream: Stream | undefined; onClose: () => void }): JSX.Element {
+  const token = givenToken();
+  const behind = token === undefined ? "" : `#token=${token}`;
+  const frame = `<iframe src="${location.origin}/embed/${id}${behind}" width="640" height="360" allow="autoplay; fullscreen" style="border:0" title="Live stream"></iframe>`;
+  return (
+    <Dialog title="Share" onClose={onClose}>
+      <div class="stack">
+        {stream?.visibility === "private" && token === undefined && (
+          <Note tone="warn">
+            <p>
+              This stream is private: the link alone lets nobody in. <a href={`/streams/${id}`}>Make a share link</a>{" "}
+              instead.
+            </p>
+          </Note>
+        )}
+        <Copy label="Link" value={`${location.origin}/watch/${id}${behind}`} />
+        <Copy label="Embed code" value={frame} block />
+      </div>
+      <div class="actions end">
+        <button type="button" class="primary" onClick={onClose}>
+          Done
+        </button>
+      </div>
+    </Dialog>
+  );
 }

@@ -8,16 +8,28 @@ import { type Watching, watch } from "./whep";
 
 /** Without a new frame or audio packet for this long, the session is given up: a lost media node says nothing when it goes. */
 const SILENT_MS = 3_000;
+/** A session that was answered but over which nothing came within this time is cut off by something in between, ms. */
+const CONNECT_MS = 7_000;
+/** So many of them in a row before a player that once played gives up: its node may have gone just after answering. */
+const UNCONNECTED_MAX = 3;
 /** Longest pause between two tries, s. */
 const LONGEST_PAUSE = 15;
 
 export type State =
   | { state: "connecting" }
-  | { state: "playing"; media: MediaStream }
+  | { state: "playing"; media?: MediaStream }
   /** Not live, or the server asked for patience; tries again by itself in `seconds`. */
   | { state: "waiting"; problem: Problem; seconds: number }
   /** Trying again would not help. */
-  | { state: "refused"; problem: Problem };
+  | { state: "refused"; problem: Problem }
+  /** The server answers but its media does not come through, as where UDP is blocked. Over; another way may work. */
+  | { state: "blocked"; problem: Problem };
+
+const BLOCKED = new Problem(
+  0,
+  "media-blocked",
+  "The server answers, but no picture comes through. This network probably blocks UDP.",
+);
 
 export interface Player {
   stop(leaving?: boolean): void;
@@ -43,6 +55,9 @@ export function play(
   let timer: ReturnType<typeof setTimeout> | undefined;
   let session: Watching | undefined;
   let unfollow: (() => void) | undefined;
+  /** It played once, so UDP gets through in principle. */
+  let proven = false;
+  let unconnected = 0;
 
   const drop = (leaving = false): void => {
     unfollow?.();
@@ -73,23 +88,39 @@ export function play(
   const heed = ({ pc }: Watching): void => {
     let moved = performance.now();
     let sum = 0;
+    let connected = false;
     const lost = (): void => {
       if (stopped || session?.pc !== pc) return;
+      clearTimeout(overdue);
       drop();
+      if (!connected && ++unconnected >= (proven ? UNCONNECTED_MAX : 1)) {
+        stopped = true;
+        tell({ state: "blocked", problem: BLOCKED });
+        return;
+      }
+      tell({ state: "connecting" });
       again(Math.min(LONGEST_PAUSE, 2 * tries++));
     };
+    const overdue = setTimeout(() => connected || lost(), CONNECT_MS);
     pc.addEventListener("connectionstatechange", () => {
+      if (pc.connectionState === "connected") {
+        connected = true;
+        moved = performance.now();
+      }
       if (pc.connectionState === "failed" || pc.connectionState === "closed") lost();
     });
     unfollow = follow(pc, "inbound-rtp", (rates) => {
       const total = rates.frames + rates.audioPackets;
       if (total !== sum) {
+        connected = true;
+        proven = true;
+        unconnected = 0;
         moved = rates.at;
         tries = 0;
       }
       sum = total;
       stats(rates);
-      if (rates.at - moved > SILENT_MS) lost();
+      if (connected && rates.at - moved > SILENT_MS) lost();
     });
   };
   void start();

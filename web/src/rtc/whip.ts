@@ -16,35 +16,10 @@ export const QUALITIES: readonly Quality[] = [
   { label: "1080p", height: 1080, bitrate: 5_000_000 },
 ];
 
-/** Camera and microphone. Throws a {@link Problem} that says what to do. */
-export async function capture({ height }: Quality): Promise<MediaStream> {
-  if (!navigator.mediaDevices?.getUserMedia) {
-    throw new Problem(
-      0,
-      "insecure",
-      "Browsers allow the camera only on https pages and on localhost. Open this page there.",
-    );
-  }
-  try {
-    return await navigator.mediaDevices.getUserMedia({
-      video: { height: { ideal: height }, aspectRatio: { ideal: 16 / 9 }, frameRate: { ideal: 30, max: 30 } },
-      audio: { echoCancellation: true, channelCount: { ideal: 2 } },
-    });
-  } catch (cause) {
-    const name = cause instanceof DOMException ? cause.name : "";
-    throw new Problem(0, "camera", CAPTURE[name] ?? `Camera or microphone did not start (${String(cause)}).`);
-  }
-}
-
-const CAPTURE: Record<string, string> = {
-  NotAllowedError:
-    "Camera and microphone are blocked for this page. Allow them in the browser's address bar, then try again.",
-  NotFoundError: "No camera or microphone was found. Connect one, then try again.",
-  NotReadableError: "Another program uses the camera. Close it, then try again.",
-};
-
 export interface Publishing {
   pc: RTCPeerConnection;
+  /** Sends other tracks in place of those of their kinds, without a new session. */
+  replace(media: MediaStream): Promise<void>;
   stop(leaving?: boolean): Promise<void>;
 }
 
@@ -69,7 +44,13 @@ export async function publish(
       pc.close();
       await ended;
     };
-    return { pc, stop };
+    const replace = async (next: MediaStream): Promise<void> => {
+      for (const { sender, receiver } of pc.getTransceivers()) {
+        const track = next.getTracks().find(({ kind }) => kind === receiver.track.kind) ?? null;
+        await sender.replaceTrack(track);
+      }
+    };
+    return { pc, replace, stop };
   } catch (problem) {
     pc.close();
     throw problem;

@@ -97,8 +97,23 @@ async fn pages_come_from_the_build(up: &Up) {
     for path in ["/", "/watch/some-stream"] {
         let page = reqwest::get(format!("{}{path}", up.cluster.origin())).await.unwrap();
         assert_eq!(page.status(), StatusCode::OK);
-        assert!(page.text().await.unwrap().contains("<div id=\"app\""), "{path}");
+        let policy = header(&page, "content-security-policy");
+        assert!(policy.contains("script-src 'self';") && policy.ends_with("frame-ancestors 'none'"), "{policy}");
+        assert_eq!(header(&page, "cache-control"), "no-cache", "{path}");
+        let text = page.text().await.unwrap();
+        assert!(text.contains("<div id=\"app\""), "{path}");
+        let script = text.split('"').find(|part| part.starts_with("/assets/")).expect("a page has a script").to_owned();
+        let script = reqwest::get(format!("{}{script}", up.cluster.origin())).await.unwrap();
+        assert_eq!(header(&script, "cache-control"), "public, max-age=31536000, immutable");
     }
+    let frame = reqwest::get(format!("{}/embed/some-stream", up.cluster.origin())).await.unwrap();
+    assert!(header(&frame, "content-security-policy").ends_with("frame-ancestors *"), "other sites may frame the player");
+    let gone = reqwest::get(format!("{}/assets/gone.js", up.cluster.origin())).await.unwrap();
+    assert_eq!(gone.status(), StatusCode::NOT_FOUND, "a script that is gone is no page");
+}
+
+fn header(answer: &reqwest::Response, name: &str) -> String {
+    answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
 async fn one_of_two_may_be_gone(up: &mut Up) {
