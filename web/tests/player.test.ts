@@ -70,10 +70,13 @@ test("a refused path is blocked as soon as the browser says so", async () => {
 });
 
 test("a publisher who is connected but silent is waited for, and blocks nothing", async () => {
-  last().become("connected");
-  await pass(60_000);
+  for (let round = 1; round <= 5; round++) {
+    expect(sessions).toHaveLength(round);
+    last().become("connected");
+    // Given up after 3 s of silence, and begun anew after a growing pause.
+    await pass(4_000 + 2_000 * round);
+  }
   expect(told).not.toContain("blocked");
-  expect(sessions.length).toBeGreaterThan(1);
 });
 
 test("once it has played, a node that goes is no block: it starts again by itself", async () => {

@@ -55,7 +55,7 @@ export function play(
   let timer: ReturnType<typeof setTimeout> | undefined;
   let session: Watching | undefined;
   let unfollow: (() => void) | undefined;
-  /** It played once, so UDP gets through in principle. */
+  /** It was connected once, so UDP gets through in principle. */
   let proven = false;
   let unconnected = 0;
 
@@ -105,6 +105,8 @@ export function play(
     pc.addEventListener("connectionstatechange", () => {
       if (pc.connectionState === "connected") {
         connected = true;
+        proven = true;
+        unconnected = 0;
         moved = performance.now();
       }
       if (pc.connectionState === "failed" || pc.connectionState === "closed") lost();
@@ -112,9 +114,6 @@ export function play(
     unfollow = follow(pc, "inbound-rtp", (rates) => {
       const total = rates.frames + rates.audioPackets;
       if (total !== sum) {
-        connected = true;
-        proven = true;
-        unconnected = 0;
         moved = rates.at;
         tries = 0;
       }

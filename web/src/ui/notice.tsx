@@ -62,6 +62,7 @@ export function adviceFor(problem: unknown): string | undefined {
   const wait = retryAfter === undefined ? "in a moment" : `in ${Math.ceil(retryAfter)} s`;
   if (status === 0) return code === "network" ? "This page tries again by itself. What plays goes on." : undefined;
   if (status === 429) return `Too many requests from here. Try again ${wait}.`;
+  if (code === "ended-on-purpose") return "You can go live again if it was you.";
   if (status === 403) return "This is for its owner or an administrator. Sign in with another account.";
   if (code === "internal")
     return "That is a fault of the server. Try again; if it stays so, tell whoever runs this site.";

@@ -1,6 +1,6 @@
 /** What the "Go live" page does: devices on and off, a session kept alive, tracks changed on the way. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { tokenFor } from "../../api/keystone";
+import { api, ok, tokenFor } from "../../api/keystone";
 import { Problem } from "../../api/problem";
 import { capture, stopAll, type Wish } from "../../rtc/devices";
 import { type Keeper, keep } from "../../rtc/keeper";
@@ -88,7 +88,9 @@ export function usePublisher(id: string): Publisher {
     setProblem(undefined);
     setRates(undefined);
     let wasLive = false;
+    const since = Date.now();
     const once = async () => {
+      if (wasLive) await notEnded(id, since);
       const source = held.current;
       if (!source) throw new Problem(0, "no-source", "Turn on a camera or share a screen first.");
       return publish(id, source, wish.quality, await tokenFor(id, "publish"), takeover && !wasLive);
@@ -115,4 +117,22 @@ export function usePublisher(id: string): Publisher {
   }, []);
   useEffect(() => (publishing ? follow(publishing.pc, "outbound-rtp", setRates) : undefined), [publishing]);
   return { phase, media, rates, problem, open, start, stop: () => stop(), close: () => close() };
+}
+
+/** Somebody ended it on purpose: then it is not for this page to begin again. */
+const ON_PURPOSE: readonly string[] = ["kicked", "revoked", "taken_over"];
+/** Clocks of browsers differ from the server's, ms. */
+const CLOCKS_MS = 60_000;
+
+/** Throws if the last broadcast was ended on purpose. A server that cannot say is no reason to stay off air. */
+async function notEnded(stream: string, since: number): Promise<void> {
+  const params = { path: { stream }, query: { limit: 1 } };
+  const last = (await ok(api.GET("/v1/streams/{stream}/broadcasts", { params })).catch(() => undefined))?.items[0];
+  if (!last?.ended_at || Date.parse(last.ended_at) < since - CLOCKS_MS || !ON_PURPOSE.includes(last.reason ?? ""))
+    return;
+  const why =
+    last.reason === "taken_over"
+      ? "Another publisher took the stream over."
+      : "The broadcast was ended by its owner or an operator.";
+  throw new Problem(403, "ended-on-purpose", why);
 }
