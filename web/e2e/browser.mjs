@@ -35,6 +35,12 @@ export async function open(browser, said, options = {}) {
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   page.on("pageerror", (error) => said.push(String(error)));
+  // What the services answered when they failed: a browser's own line names only the status.
+  page.on("response", async (answer) => {
+    if (answer.status() < 500) return;
+    const body = await answer.text().catch(() => "");
+    said.push(`${answer.request().method()} ${answer.url()}: ${answer.status()} ${body.slice(0, 300)}`);
+  });
   page.on("console", (line) => line.type() === "error" && said.push(`${page.url()}: ${line.text()}`));
   return page;
 }
