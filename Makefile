@@ -22,7 +22,7 @@ COMPOSE := docker compose -f deploy/docker-compose.dev.yml --env-file .env
 # Settings written by `make up`, for services run from a terminal.
 WITH_ENV := test -f .env || { echo "no .env: run \`make up\` first, in another terminal" >&2; exit 1; }; set -a; . ./.env; set +a;
 
-.PHONY: help setup build web up down demo migrate run-control run-gateway run-web check test test-all chaos matrix hostile bench sim fuzz
+.PHONY: help setup build web up down demo migrate run-control run-gateway run-web check test test-web test-all test-deploy chaos matrix hostile bench sim fuzz docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -76,6 +76,12 @@ test: check build web ## check, then all quick tests with real stores, media and
 test-all: check build web ## everything: third-party clients, all of real SRS, licences
 	@bench/clients/setup
 	@$(KEYSTONE) test-stores -- deploy/test.sh all $(TEST_ARGS)
+
+test-deploy: setup ## everything under deploy/ by the tools that read it: containers, Kubernetes, Caddy, nginx, SRS, alerts, scripts, workflows
+	@deploy/test-deploy.sh
+
+docs: ## the documentation as a site in .keystone/docs
+	@deploy/docs.sh
 
 chaos: build ## a cluster with an audience, broken in every way it promises to survive; the table goes to docs/chaos.md (CHAOS_ARGS="--only node")
 	@exec $(KEYSTONE) chaos $(if $(CHAOS_ARGS),$(CHAOS_ARGS),--write docs/chaos.md)

