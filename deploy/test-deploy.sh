@@ -27,6 +27,7 @@ check() {
 
 # --- containers
 check "Dockerfiles" hadolint hadolint Dockerfile.app web/Dockerfile
+check "what the image is built from" python3 python3 deploy/checks/context.py
 compose() { python deploy/checks/compose.py render "$@" >"$work/compose.json" &&
     check-jsonschema --builtin-schema vendor.compose-spec "$work/compose.json" && python deploy/checks/compose.py check "$@"; }
 check "Compose, option A" check-jsonschema compose deploy/docker-compose.option-a.yml

@@ -87,6 +87,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Log filter. `RUST_LOG`, default `info` for our own crates.
     pub log_filter: Option<String>,
+    /// Where traces of sessions go. `OTEL_EXPORTER_OTLP_ENDPOINT`, e.g. `http://collector:4318`; default: nowhere.
+    pub otlp: Option<url::Url>,
 }
 
 impl Config {
@@ -120,6 +122,7 @@ impl Config {
             trusted_proxies: env.or("TRUSTED_PROXIES", TrustedProxies::default()),
             log_format: env.or("LOG_FORMAT", LogFormat::default()),
             log_filter: env.text("RUST_LOG"),
+            otlp: env.optional("OTEL_EXPORTER_OTLP_ENDPOINT"),
         };
         env.finish(config)
     }

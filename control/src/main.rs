@@ -2,7 +2,10 @@
 
 use clap::Parser as _;
 use control::{cli, config::Config};
-use kit::env::{EXIT_CODE, Env};
+use kit::{
+    env::{EXIT_CODE, Env},
+    otlp::Otlp,
+};
 use std::{io::Write as _, process::ExitCode};
 
 #[actix_web::main]
@@ -16,10 +19,16 @@ async fn main() -> ExitCode {
         Ok(config) => config,
         Err(mistakes) => return fail(&mistakes.to_string(), EXIT_CODE),
     };
-    if let Err(why) = kit::telemetry::start(config.log_format, config.log_filter.as_deref()) {
-        return fail(&why, EXIT_CODE);
+    let otlp = config.otlp.clone().map(|endpoint| Otlp { endpoint, service: "control-api", begins: false });
+    let traces = match kit::telemetry::start(config.log_format, config.log_filter.as_deref(), otlp.as_ref()) {
+        Ok(traces) => traces,
+        Err(why) => return fail(&why, EXIT_CODE),
+    };
+    let ended = cli::run(command, config).await;
+    if let Some(traces) = traces {
+        traces.finish().await;
     }
-    match cli::run(command, config).await {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => fail(&format!("{why:#}"), 1),
     }

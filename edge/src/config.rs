@@ -72,6 +72,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `RUST_LOG`.
     pub log_filter: Option<String>,
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: where traces of sessions go, e.g. `http://collector:4318`; default: nowhere.
+    pub otlp: Option<Url>,
 }
 
 /// Listeners for media, and whether WebRTC media passes through this edge.
@@ -285,6 +287,7 @@ impl Config {
             media,
             log_format: env_mut.or("LOG_FORMAT", LogFormat::Json),
             log_filter: env_mut.text("RUST_LOG"),
+            otlp: env_mut.optional("OTEL_EXPORTER_OTLP_ENDPOINT"),
         };
         env.finish(config)
     }

@@ -18,6 +18,7 @@ use crate::{config::Config, error::ApiError, hooks::Hooks, metrics::Metrics, nod
 use proto::{EdgeId, NodeId, SessionId, srs::api::Versions};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 /// How long one node may take to say its version.
 const VERSIONS_WITHIN: Duration = Duration::from_secs(1);
@@ -162,12 +163,13 @@ impl Front {
         }
         let (reply, answer) = oneshot::channel();
         let parts = self.0.clone();
-        self.0.flows.spawn(async move {
+        let flow = async move {
             let result = parts.open(&request).await;
             if let Err(Ok(unheard)) = reply.send(result) {
                 parts.undo(&unheard).await;
             }
-        });
+        };
+        self.0.flows.spawn(flow.in_current_span());
         // The sender is lost only if the task panicked, which is logged there.
         answer.await.unwrap_or(Err(ApiError::Internal)).map(|held| held.opened)
     }

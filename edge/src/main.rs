@@ -1,7 +1,10 @@
 //! Starts edge-gateway: settings, log, app, and the end on SIGTERM or SIGINT.
 
 use edge::{App, Config};
-use kit::env::{EXIT_CODE, Env};
+use kit::{
+    env::{EXIT_CODE, Env},
+    otlp::Otlp,
+};
 use std::{io::Write as _, process::ExitCode};
 use tokio_util::sync::CancellationToken;
 
@@ -15,11 +18,19 @@ async fn main() -> ExitCode {
             return ExitCode::from(EXIT_CODE);
         }
     };
-    if let Err(why) = kit::telemetry::start(config.log_format, config.log_filter.as_deref()) {
-        drop(writeln!(std::io::stderr(), "edge-gateway cannot start: {why}"));
-        return ExitCode::from(EXIT_CODE);
+    let otlp = config.otlp.clone().map(|endpoint| Otlp { endpoint, service: "edge-gateway", begins: true });
+    let traces = match kit::telemetry::start(config.log_format, config.log_filter.as_deref(), otlp.as_ref()) {
+        Ok(traces) => traces,
+        Err(why) => {
+            drop(writeln!(std::io::stderr(), "edge-gateway cannot start: {why}"));
+            return ExitCode::from(EXIT_CODE);
+        }
+    };
+    let ended = serve(config).await;
+    if let Some(traces) = traces {
+        traces.finish().await;
     }
-    match serve(config).await {
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "edge-gateway failed");

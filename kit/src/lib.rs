@@ -7,6 +7,7 @@ pub mod env;
 pub mod kv;
 pub mod metrics;
 pub mod net;
+pub mod otlp;
 pub mod pg;
 pub mod problem;
 pub mod random;

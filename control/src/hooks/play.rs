@@ -62,6 +62,7 @@ async fn ticket(
 ) -> Result<(), Refusal> {
     let scope = Scope { node: &from.node, service: &from.service, stream };
     let ticket = Ticket::open(text, &secrets.keyring, scope)?;
+    crate::http::observe::concerns(stream, &ticket.session);
     let facts = facts(state, from, stream, Some(&ticket)).await?;
     let met = facts.met.as_ref().map(|known| &known.session.client_id);
     bound_to(met, &from.client)?;

@@ -66,6 +66,7 @@ async fn ticket(
 ) -> Result<(), Refusal> {
     let scope = Scope { node: &from.node, service: &from.service, stream };
     let ticket = Ticket::open(text, &secrets.keyring, scope)?;
+    crate::http::observe::concerns(stream, &ticket.session);
     // Whether its time matters depends on the claim, so the statement asks for that.
     ticket_fits(&ticket, Role::Publish, hook.param(), clock::unix(), true)?;
     let late = ticket.expired(clock::unix());

@@ -31,6 +31,7 @@ pub async fn reserve(
 ) -> Result<web::Json<Reservation>, ApiError> {
     let state = caller::state(&req);
     let asked = body.value;
+    super::observe::concerns(&asked.stream, &asked.session);
     if asked.edge != edge.edge {
         return Err(ApiError::bad_request("`edge` is not the edge of the bearer"));
     }

@@ -9,6 +9,7 @@ use actix_web::{
     http::header::{HeaderName, HeaderValue},
     middleware::Next,
 };
+use proto::{SessionId, StreamId};
 use std::{net::IpAddr, time::Instant};
 use tracing::Instrument as _;
 
@@ -32,7 +33,11 @@ pub async fn observe(
     // Never the path: a hook's has a secret in it, and streams are no label.
     let route = req.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
     let method = req.method().clone();
-    let span = tracing::info_span!("request", request.id = %request_id, method = %method, route = %route);
+    // Handlers fill in stream and session when they know them ([`concerns`]): then they stand in every line of the log, and make the trace.
+    let span = tracing::info_span!(
+        "request", request.id = %request_id, method = %method, route = %route,
+        stream.id = tracing::field::Empty, session.id = tracing::field::Empty
+    );
     let metrics = state(req.request()).metrics.clone();
     req.extensions_mut().insert(origin);
     let mut response = next.call(req).instrument(span.clone()).await?;
@@ -51,6 +56,13 @@ pub async fn observe(
         _ => tracing::debug!(status = status.as_u16(), "request answered"),
     });
     Ok(response)
+}
+
+/// The request under way concerns this session.
+pub fn concerns(stream: &StreamId, session: &SessionId) {
+    let span = tracing::Span::current();
+    span.record("stream.id", tracing::field::display(stream));
+    span.record("session.id", tracing::field::display(session));
 }
 
 fn origin(req: &ServiceRequest) -> Origin {

@@ -21,7 +21,7 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 /// # Errors
 /// An address that cannot be bound.
 pub async fn run(args: Devnode, config: Config) -> anyhow::Result<ExitCode> {
-    kit::telemetry::start(LogFormat::Text, config.log_filter.as_deref()).map_err(anyhow::Error::msg)?;
+    kit::telemetry::start(LogFormat::Text, config.log_filter.as_deref(), None).map_err(anyhow::Error::msg)?;
     let cancel = cancel_on_signal()?;
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let node = DevNodeConfig {

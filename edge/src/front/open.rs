@@ -15,6 +15,7 @@ use proto::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 /// How long opening may take in all: clients give up after 5 s.
 const OPEN_MAX: Duration = Duration::from_millis(4_500);
@@ -83,8 +84,11 @@ impl Parts {
         offer: &Offer,
         deadline: Instant,
     ) -> Result<Held, ApiError> {
+        let span = tracing::Span::current();
+        span.record("stream.id", tracing::field::display(&request.wanted.stream));
         let mut grant = self.grant(request.wanted.clone(), deadline).await?;
         loop {
+            span.record("session.id", tracing::field::display(grant.session()));
             match self.attempt(offer, &grant).await {
                 Ok((opened, handle)) => {
                     let token = grant.settle(Some(&handle)).await;
@@ -138,7 +142,8 @@ impl Parts {
             offer: &offer.for_upstream(),
             within: grant.deadline().saturating_duration_since(Instant::now()),
         };
-        self.srs.open(at).await
+        let span = tracing::info_span!("srs.post", node = %grant.node().id, role = wanted.role.as_str());
+        self.srs.open(at).instrument(span).await
     }
 
     async fn drop_session(&self, grant: &Grant, session: &SrsSession) {

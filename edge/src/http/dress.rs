@@ -31,7 +31,14 @@ pub(crate) async fn dress(
     let id = uuid::Uuid::now_v7().to_string();
     let method = req.method().clone();
     let origin = req.headers().get(header::ORIGIN).cloned();
-    let span = tracing::info_span!("request", request.id = id, http.method = method_label(&method));
+    // The flows fill in stream and session when they know them: then they stand in every line of the log, and make the trace.
+    let span = tracing::info_span!(
+        "request",
+        request.id = id.as_str(),
+        http.method = method_label(&method),
+        stream.id = tracing::field::Empty,
+        session.id = tracing::field::Empty
+    );
     let mut answer = next.call(req).instrument(span.clone()).await?;
     let headers = answer.headers_mut();
     cors::dress(headers, &front.config().cors, origin.as_ref(), method == Method::OPTIONS);
