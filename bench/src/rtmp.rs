@@ -5,6 +5,7 @@
 //! could do with the bytes.
 
 mod encoder;
+mod hostile;
 mod ways;
 
 use crate::{
@@ -56,6 +57,8 @@ pub async fn run() -> anyhow::Result<Report> {
     }
     let plain = peers.first().map_or(f64::NAN, |(_, seconds)| *seconds);
     report.add_wanted("edge / HAProxy", edge / plain, "×", RATIO_MAX);
+    let victim = streams.first().context("there are streams")?;
+    hostile::run(&mut report, &world.process, rtmp, victim, &node.seen).await?;
     ways::run(&mut report)?;
     Ok(report)
 }

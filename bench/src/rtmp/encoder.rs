@@ -1,5 +1,6 @@
 //! The load: encoders in real time, and a node that throws away what it gets.
 
+use super::hostile::Seen;
 use anyhow::{Context as _, bail};
 use proto::{
     session::Role,
@@ -34,20 +35,24 @@ pub(super) const CHUNK: u32 = 60_000;
 /// A node that lets everybody in.
 pub(super) struct Sink {
     pub(super) address: SocketAddr,
+    /// When bytes of media came.
+    pub(super) seen: Seen,
 }
 
 pub(super) async fn sink() -> anyhow::Result<Sink> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let address = listener.local_addr()?;
+    let (address, seen) = (listener.local_addr()?, Seen::default());
+    let all = seen.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(async move { throw_away(stream).await.ok() });
+            let seen = all.clone();
+            tokio::spawn(async move { throw_away(stream, &seen).await.ok() });
         }
     });
-    Ok(Sink { address })
+    Ok(Sink { address, seen })
 }
 
-async fn throw_away(mut stream: TcpStream) -> anyhow::Result<()> {
+async fn throw_away(mut stream: TcpStream, seen: &Seen) -> anyhow::Result<()> {
     let mut server = Server::new(Box::new([0; NOISE_LEN]));
     let (mut read, mut out) = (Vec::new(), Vec::new());
     loop {
@@ -65,7 +70,9 @@ async fn throw_away(mut stream: TcpStream) -> anyhow::Result<()> {
         }
     }
     let mut sink = vec![0; 256 * 1024];
-    while stream.read(&mut sink).await? > 0 {}
+    while stream.read(&mut sink).await? > 0 {
+        seen.now();
+    }
     Ok(())
 }
 

@@ -16,7 +16,7 @@ pub(super) async fn close(mut socket: Socket, words: &[u8]) {
         socket.write_all(words).await?;
         socket.flush().await?;
         socket.shutdown().await?;
-        let (mut thrown, mut sink) = (0, [0_u8; 4096]);
+        let (mut thrown, mut sink) = (0, vec![0_u8; 4096]);
         while thrown < THROWN_AWAY_MAX {
             match socket.read(&mut sink).await? {
                 0 => break,

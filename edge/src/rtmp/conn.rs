@@ -51,7 +51,7 @@ async fn run_inner(accepted: Accepted, stream: TcpStream, stop: &CancellationTok
     let Accepted { front, place, peer, tls } = accepted;
     let greeted = async {
         let mut stream = tokio::net::TcpStream::from_std(stream).map_err(|_| Refused::Socket)?;
-        stream.set_nodelay(true).map_err(|_| Refused::Socket)?;
+        socket::prepare_client(&stream).map_err(|_| Refused::Socket)?;
         let proxy = front.config().trusted_proxies.contains(peer);
         let told = if proxy { socket::proxied(&mut stream).await.map_err(|_| Refused::Proxy)? } else { None };
         let (client, place) = match told {

@@ -1,6 +1,6 @@
 //! Opening a stream at its media node, as a client of that node.
 
-use super::buffers::Buffer;
+use super::{buffers::Buffer, socket};
 use crate::{front::Grant, srs::SrsError};
 use proto::{
     session::Role,
@@ -54,8 +54,8 @@ pub(super) async fn open(grant: &Grant, client: Connect) -> Result<Opened, SrsEr
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Err(SrsError::NotListening),
         Ok(Err(_)) | Err(_) => return Err(SrsError::Unreachable),
     };
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a socket towards a node keeps Nagle's algorithm");
+    if let Err(error) = socket::prepare_node(&stream, role) {
+        tracing::warn!(%error, "a socket towards a node has not all its options");
     }
     let name = format!("{}?{}={}", grant.stream(), ticket::PARAM, grant.ticket());
     let connect = Connect { app: APP.to_owned(), tc_url: TC_URL.to_owned(), ..client };

@@ -1,11 +1,16 @@
 //! A client's socket, plain or with TLS.
 
-use proto::wire::proxy::{self, Front, HEADER_LEN_MAX};
+use proto::{
+    session::Role,
+    wire::proxy::{self, Front, HEADER_LEN_MAX},
+};
+use socket2::{SockRef, TcpKeepalive};
 use std::{
     io,
     net::IpAddr,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
@@ -30,6 +35,31 @@ impl Socket {
     }
 }
 
+/// How much of what was written may wait in the kernel without having been sent: what a slow player's lag consists of, beside its own network.
+const UNSENT_MAX: u32 = 256 * 1024;
+/// How much a node may have sent ahead of a slow player. It is one network hop away.
+const AHEAD_MAX: usize = 256 * 1024;
+/// Silence after which the kernel asks whether the other machine is still there, and how often from then on.
+const ALIVE_EVERY: Duration = Duration::from_secs(30);
+
+/// Sets up a client's socket.
+pub(super) fn prepare_client(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(ALIVE_EVERY).with_interval(ALIVE_EVERY))
+}
+
+/// Sets up a socket towards a node.
+pub(super) fn prepare_node(stream: &TcpStream, role: Role) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    if role == Role::Play {
+        socket.set_recv_buffer_size(AHEAD_MAX)?;
+    }
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(ALIVE_EVERY).with_interval(ALIVE_EVERY))
+}
+
 /// Takes a PROXY header off the front of a trusted proxy's connection; the client's address, if it tells one.
 pub(super) async fn proxied(stream: &mut TcpStream) -> io::Result<Option<IpAddr>> {
     let mut seen = [0_u8; HEADER_LEN_MAX];
@@ -47,7 +77,7 @@ pub(super) async fn proxied(stream: &mut TcpStream) -> io::Result<Option<IpAddr>
             }
             Front::More if count == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             // A peek is ready again at once while bytes lie there, so the rest is waited for with a clock.
-            Front::More => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+            Front::More => tokio::time::sleep(Duration::from_millis(5)).await,
         }
     }
 }

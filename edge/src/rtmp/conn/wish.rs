@@ -23,6 +23,9 @@ use tokio::{
     time::timeout,
 };
 
+/// Bytes that are read at a time, until media flows.
+const FILL_LEN: usize = 2048;
+
 /// Why a client is not heard to the end.
 #[derive(Debug)]
 pub(super) enum Unheard {
@@ -104,16 +107,12 @@ impl Wisher {
         }
     }
 
-    /// Reads some more; `false` if there is nobody. An idle client costs no buffer.
+    /// Reads some more; `false` if there is nobody. A client that is waited for costs little.
     async fn fill(&mut self) -> bool {
-        let mut some = [0_u8; 2048];
-        match self.socket.read(&mut some).await {
-            Ok(0) | Err(_) => false,
-            Ok(count) => {
-                self.read.extend_from_slice(some.get(..count).unwrap_or_default());
-                true
-            }
+        if self.read.capacity() - self.read.len() < FILL_LEN {
+            self.read.reserve_exact(FILL_LEN);
         }
+        matches!(self.socket.read_buf(&mut self.read).await, Ok(count) if count > 0)
     }
 
     /// Has the wish granted, and opened at a node. The client may send a little meanwhile, and may go.
@@ -173,4 +172,4 @@ impl Wisher {
     }
 }
 
-const _: () = assert!(EARLY_BYTES_MAX + 2048 < BUFFER_LEN, "what is read early fits a relay's buffer");
+const _: () = assert!(EARLY_BYTES_MAX + 2 * FILL_LEN < BUFFER_LEN, "what is read early fits a relay's buffer");

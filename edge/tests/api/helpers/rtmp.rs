@@ -9,8 +9,9 @@ use proto::{
     session::Role,
     wire::rtmp::{
         MESSAGE_LEN_MAX,
+        amf0::Value,
         chunk::{Encoder, Header, Message, Reader},
-        handshake::NOISE_LEN,
+        handshake::{BLOCK_LEN, NOISE_LEN},
         message::{self, kind},
         session::{self, After, Client, Connect, Heard, Hearing, Plan, Server},
     },
@@ -232,12 +233,18 @@ impl Host {
     }
 }
 
-/// Every text in what a client sent that begins with a stream's name and a query.
+/// The stream's name in every command that has it, out of all that a client sent.
 fn names_in(bytes: &[u8], stream: &str) -> Vec<String> {
-    let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
-    let start = format!("{stream}?");
-    let of = |at: usize| text[at..].chars().take_while(char::is_ascii_graphic).collect();
-    text.match_indices(&start).map(|(at, _)| of(at)).collect()
+    let (mut reader, mut rest, mut names) = (Reader::new(MESSAGE_LEN_MAX), &bytes[1 + 2 * BLOCK_LEN..], Vec::new());
+    while let (used, Some(message)) = reader.next(rest).unwrap() {
+        rest = &rest[used..];
+        let Ok(command) = message::Command::read(message.header.kind, &message.payload) else { continue };
+        let name = command.arg(1).and_then(Value::text).unwrap_or_default();
+        if name.starts_with(stream) {
+            names.push(name.to_owned());
+        }
+    }
+    names
 }
 
 /// A publisher or player.

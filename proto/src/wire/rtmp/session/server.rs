@@ -80,7 +80,8 @@ pub enum After {
 #[derive(Debug)]
 pub struct Server {
     handshake: Accept,
-    noise: Box<[u8; NOISE_LEN]>,
+    /// Gone once it was sent.
+    noise: Option<Box<[u8; NOISE_LEN]>>,
     reader: Reader,
     connect: Option<Connect>,
     /// The name in `releaseStream` or `FCPublish`.
@@ -98,7 +99,7 @@ impl Server {
     pub fn new(noise: Box<[u8; NOISE_LEN]>) -> Self {
         Self {
             handshake: Accept::default(),
-            noise,
+            noise: Some(noise),
             reader: Reader::new(COMMAND_LEN_MAX),
             connect: None,
             name: None,
@@ -134,7 +135,12 @@ impl Server {
     pub fn receive(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(usize, Heard), SessionError> {
         let mut used = 0_usize;
         while self.handshake != Accept::Done {
-            let step = self.handshake.receive(input.get(used..).unwrap_or_default(), &self.noise, out)?;
+            let none = [0; NOISE_LEN];
+            let noise = self.noise.as_deref().unwrap_or(&none);
+            let step = self.handshake.receive(input.get(used..).unwrap_or_default(), noise, out)?;
+            if self.handshake != Accept::Hello {
+                self.noise = None;
+            }
             if step == 0 {
                 return Ok((used, Heard::More));
             }
