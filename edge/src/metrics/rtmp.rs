@@ -124,7 +124,7 @@ impl RtmpMetrics {
             )?,
             bytes: make.counters(
                 "keystone_edge_rtmp_bytes_total",
-                "Bytes of RTMP streams, `received` from clients and `sent` to them; counted when a stream pauses or ends.",
+                "Bytes of RTMP streams, `received` from clients and `sent` to them; counted each 4 MiB and at the end.",
                 &["direction"],
             )?,
             dropped: make.counter(

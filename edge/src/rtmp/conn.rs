@@ -26,6 +26,8 @@ pub(super) struct Accepted {
     pub(super) front: Front,
     pub(super) place: Place,
     pub(super) peer: IpAddr,
+    /// The peer may say whose connection it is.
+    pub(super) proxy: bool,
     pub(super) tls: Option<TlsAcceptor>,
 }
 
@@ -48,15 +50,16 @@ async fn run(accepted: Accepted, stream: TcpStream, stop: CancellationToken) {
 }
 
 async fn run_inner(accepted: Accepted, stream: TcpStream, stop: &CancellationToken) -> Ended {
-    let Accepted { front, place, peer, tls } = accepted;
+    let Accepted { front, place, peer, proxy, tls } = accepted;
     let greeted = async {
         let mut stream = tokio::net::TcpStream::from_std(stream).map_err(|_| Refused::Socket)?;
         socket::prepare_client(&stream).map_err(|_| Refused::Socket)?;
-        let proxy = front.config().trusted_proxies.contains(peer);
-        let told = if proxy { socket::proxied(&mut stream).await.map_err(|_| Refused::Proxy)? } else { None };
-        let (client, place) = match told {
-            Some(client) => (client, place.moved(client).map_err(|full| Refused::of(full))?),
-            None => (peer, place),
+        let (client, place) = if proxy {
+            let told = socket::proxied(&mut stream).await.map_err(|_| Refused::Proxy)?;
+            let client = told.unwrap_or(peer);
+            (client, place.moved(client).map_err(Refused::of)?)
+        } else {
+            (peer, place)
         };
         let socket = Socket::of(stream, tls.as_ref()).await.map_err(|_| Refused::Tls)?;
         Ok((socket, client, place))

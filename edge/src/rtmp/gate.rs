@@ -36,7 +36,8 @@ pub(super) struct Gate(Arc<Mutex<State>>);
 #[derive(Debug)]
 pub(super) struct Place {
     gate: Gate,
-    address: IpAddr,
+    /// `None`: a proxy's, whose client is not known yet.
+    address: Option<IpAddr>,
     half: bool,
 }
 
@@ -45,14 +46,14 @@ impl Gate {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A place for a connection that has said nothing yet.
-    pub(super) fn enter(&self, address: IpAddr) -> Result<Place, Full> {
-        let address = whose(address);
+    /// A place for a connection that has said nothing yet, of that address or of a proxy that will say whose it is.
+    pub(super) fn enter(&self, address: Option<IpAddr>) -> Result<Place, Full> {
+        let address = address.map(whose);
         self.with(|state| {
             if state.all.open >= CONNECTIONS_MAX || state.all.half >= HALF_OPEN_MAX {
                 return Err(Full::All);
             }
-            let count = state.by.get(&address).copied().unwrap_or_default();
+            let count = address.and_then(|address| state.by.get(&address).copied()).unwrap_or_default();
             if count.open >= PER_ADDRESS_MAX || count.half >= HALF_OPEN_PER_ADDRESS_MAX {
                 return Err(Full::Address);
             }
@@ -68,32 +69,44 @@ impl Gate {
 }
 
 impl State {
-    fn add(&mut self, address: IpAddr, half: bool) {
-        let by = self.by.entry(address).or_default();
-        for count in [&mut self.all, by] {
-            count.open += 1;
-            count.half += usize::from(half);
+    fn add(&mut self, address: Option<IpAddr>, half: bool) {
+        self.all.add(half);
+        if let Some(address) = address {
+            self.by.entry(address).or_default().add(half);
         }
     }
 
-    fn remove(&mut self, address: IpAddr, half: bool) {
-        let Some(by) = self.by.get_mut(&address) else { return };
-        for count in [&mut self.all, &mut *by] {
-            count.open = count.open.saturating_sub(1);
-            count.half = count.half.saturating_sub(usize::from(half));
-        }
-        if by.open == 0 {
-            self.by.remove(&address);
+    fn remove(&mut self, address: Option<IpAddr>, half: bool) {
+        self.all.remove(half);
+        if let Some(address) = address
+            && let Some(by) = self.by.get_mut(&address)
+        {
+            by.remove(half);
+            if by.open == 0 {
+                self.by.remove(&address);
+            }
         }
     }
 }
 
+impl Count {
+    const fn add(&mut self, half: bool) {
+        self.open += 1;
+        self.half += half as usize;
+    }
+
+    const fn remove(&mut self, half: bool) {
+        self.open = self.open.saturating_sub(1);
+        self.half = self.half.saturating_sub(half as usize);
+    }
+}
+
 impl Place {
-    /// It is of that address after all, as a proxy says.
+    /// A proxy's turns out to be of that address.
     pub(super) fn moved(self, address: IpAddr) -> Result<Self, Full> {
         let gate = self.gate.clone();
         drop(self);
-        gate.enter(address)
+        gate.enter(Some(address))
     }
 
     /// It has said what it wants.
@@ -101,7 +114,7 @@ impl Place {
         if std::mem::take(&mut self.half) {
             self.gate.with(|state| {
                 state.all.half = state.all.half.saturating_sub(1);
-                if let Some(count) = state.by.get_mut(&self.address) {
+                if let Some(count) = self.address.and_then(|address| state.by.get_mut(&address)) {
                     count.half = count.half.saturating_sub(1);
                 }
             });
@@ -130,8 +143,8 @@ fn whose(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn ip(text: &str) -> Option<IpAddr> {
+        text.parse().ok()
     }
 
     #[test]
@@ -143,8 +156,7 @@ mod tests {
         places.iter_mut().for_each(Place::heard);
         places.iter_mut().for_each(Place::heard);
         assert_eq!(gate.count(), (HALF_OPEN_PER_ADDRESS_MAX, 0, 1));
-        let more = gate.enter(ip("192.0.2.1")).unwrap();
-        let more = more.moved(ip("203.0.113.9")).unwrap();
+        let more = gate.enter(None).unwrap().moved(ip("203.0.113.9").unwrap()).unwrap();
         assert_eq!(gate.count(), (HALF_OPEN_PER_ADDRESS_MAX + 1, 1, 2));
         drop((places, more));
         assert_eq!(gate.count(), (0, 0, 0));
@@ -163,7 +175,7 @@ mod tests {
     #[test]
     fn all_together_are_bounded() {
         let gate = Gate::default();
-        let address = |at: usize| IpAddr::from(u32::try_from(at / 10).unwrap().to_be_bytes());
+        let address = |at: usize| Some(IpAddr::from(u32::try_from(at / 10).unwrap().to_be_bytes()));
         let places: Vec<_> = (0..HALF_OPEN_MAX).map(|at| gate.enter(address(at)).unwrap()).collect();
         assert_eq!(gate.enter(ip("203.0.113.1")).unwrap_err(), Full::All);
         drop(places);

@@ -97,7 +97,8 @@ impl Rtmp {
                     continue;
                 }
             };
-            let place = match gate.enter(peer) {
+            let proxy = front.config().trusted_proxies.contains(peer);
+            let place = match gate.enter((!proxy).then_some(peer)) {
                 Ok(place) => place,
                 Err(full) => {
                     // Nothing can be said before a handshake, and a handshake is what there is no room for.
@@ -106,7 +107,9 @@ impl Rtmp {
                 }
             };
             match stream.into_std() {
-                Ok(stream) => threads.give(Accepted { front: front.clone(), place, peer, tls: acceptor }, stream),
+                Ok(stream) => {
+                    threads.give(Accepted { front: front.clone(), place, peer, proxy, tls: acceptor }, stream)
+                }
                 Err(error) => tracing::warn!(%error, "an RTMP connection could not be handed to its thread"),
             }
         }

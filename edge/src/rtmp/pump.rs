@@ -28,6 +28,9 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
+/// Bytes after which they are counted: counters are shared by all threads.
+const COUNT_EVERY: u64 = 4 * 1024 * 1024;
+
 /// Whose doing it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
@@ -46,6 +49,8 @@ pub(super) enum Stop {
     Broken(Side, ChunkError),
     /// That side has not taken a byte for too long.
     Stalled(Side),
+    /// So much has passed that it is time to count it: [`Pump::take_passed`].
+    Count,
 }
 
 /// One side's part of a pump, as its session left it.
@@ -74,6 +79,7 @@ pub(super) struct Pump {
     /// From the node to the client.
     down: Half,
     began: Instant,
+    down_first: bool,
     stall: Option<Pin<Box<Sleep>>>,
     /// What had been written when the stall began.
     written: u64,
@@ -87,6 +93,7 @@ impl Pump {
             up: Half::new(up, client.acks, client.read, false),
             down: Half::new(down, node.acks, node.read, role == Role::Play),
             began: Instant::now(),
+            down_first: false,
             stall: None,
             written: 0,
         }
@@ -150,8 +157,18 @@ impl Pump {
     ) -> Poll<Stop> {
         loop {
             let before = (self.up.read, self.down.wrote);
-            let up = self.up.poll(cx, client, node, self.began);
-            let down = if up.is_pending() { self.down.poll(cx, node, client, self.began) } else { Poll::Pending };
+            // A direction that never waits uses up what a task may do at a time: so they take turns in being first.
+            self.down_first = !self.down_first;
+            let (mut up, mut down) = (Poll::Pending, Poll::Pending);
+            if self.down_first {
+                down = self.down.poll(cx, node, client, self.began);
+            }
+            if down.is_pending() {
+                up = self.up.poll(cx, client, node, self.began);
+            }
+            if !self.down_first && up.is_pending() {
+                down = self.down.poll(cx, node, client, self.began);
+            }
             traffic.received(self.up.read - before.0);
             traffic.sent(self.down.wrote - before.1);
             if let Poll::Ready(event) = up {
@@ -159,6 +176,9 @@ impl Pump {
             }
             if let Poll::Ready(event) = down {
                 return Poll::Ready(self.stop(Side::Node, event));
+            }
+            if self.up.read + self.down.wrote >= COUNT_EVERY {
+                return Poll::Ready(Stop::Count);
             }
             if !self.acknowledge() {
                 return self.poll_stalled(cx);

@@ -274,7 +274,8 @@ async fn another_protocol_and_a_slow_hand_are_let_go() {
 
 #[actix_web::test]
 async fn half_open_connections_of_one_address_leave_room_for_others() {
-    let (world, _nodes) = World::with_rtmp(1, &[]).await;
+    // Loopback is a proxy's address by default.
+    let (world, _nodes) = World::with_rtmp(1, &[("TRUSTED_PROXIES", "192.0.2.1")]).await;
     let mut open = Vec::new();
     for _ in 0..200 {
         open.push(TcpStream::connect(world.rtmp()).await.unwrap());

@@ -143,6 +143,7 @@ impl Carried<'_> {
                     }
                 }
                 Stop::Command(Side::Node, command) => self.pump.say(Side::Client, command),
+                Stop::Count => {}
                 Stop::Gone(Side::Client) => return Why::Client,
                 Stop::Gone(Side::Node) => return Why::Node,
                 Stop::Stalled(_) => return Why::Slow,

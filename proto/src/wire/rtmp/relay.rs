@@ -13,6 +13,7 @@ mod lanes;
 pub use cull::Lag;
 
 use super::{
+    MESSAGE_LEN_MAX,
     chunk::{ChunkError, Decoder, Head, Header, Message, Parsed, push_head, push_message},
     message::{self, COMMAND_LEN_MAX, kind},
 };
@@ -107,7 +108,9 @@ pub struct Relay {
 impl Relay {
     /// Goes on where `decoder` stands between two messages, towards a receiver whose present chunk size is `told`.
     #[must_use]
-    pub fn new(decoder: Decoder, told: u32) -> Self {
+    pub fn new(mut decoder: Decoder, told: u32) -> Self {
+        // It may come from a session, where messages are short.
+        decoder.limit(MESSAGE_LEN_MAX);
         Self {
             decoder,
             lanes: Lanes::default(),
