@@ -7,7 +7,7 @@ nodes=${NODES:-3}
 random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 postgres=$(random)
 redis=$(random)
-: "${DATABASE_URL:=postgres://keystone:$postgres@postgres:5432/keystone}"
+: "${DATABASE_URL:=postgres://keystone:$postgres@postgres:5432/keystone?sslmode=disable}"
 secret() {
     printf -- '---\napiVersion: v1\nkind: Secret\nmetadata: { name: %s, namespace: keystone }\ntype: Opaque\nstringData:\n' "$1"
 }
