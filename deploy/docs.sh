@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the documentation into .keystone/docs; a page that is in no menu, or a link to a heading that is not there, is an error.
+# Builds the documentation into .keystone/docs; a menu's page or a heading that is not there is an error.
 set -eu
 cd "$(dirname "$0")/.."
-exec .keystone/venv/bin/mkdocs build --quiet --strict --config-file deploy/mkdocs.yml
+exec .keystone/venv/bin/mkdocs build --strict --quiet --config-file deploy/mkdocs.yml
