@@ -13,9 +13,10 @@ const CERTIFICATE_DAYS: i64 = 14;
 /// A clock that is off by more makes tokens and the gossip's lag wrong.
 const CLOCK_FAIL_MS: i64 = 10_000;
 const CLOCK_WARN_MS: i64 = 1_000;
-/// Share of a disk, in per cent, and bytes that should be free.
-const DISK_FREE_PERCENT: u64 = 10;
+/// Bytes of a disk that must be free, and a share of it, in per cent, that should be unless this much is.
 const DISK_FREE_BYTES: u64 = 1 << 30;
+const DISK_FREE_PERCENT: u64 = 10;
+const DISK_ROOMY_BYTES: u64 = 10 << 30;
 /// A snapshot older than this is no persistence.
 const SNAPSHOT_SECONDS_MAX: u64 = 3_600;
 
@@ -231,7 +232,7 @@ fn disks(facts: &Facts) -> Vec<Finding> {
     let judge = |(path, free, all): &(String, u64, u64)| {
         let percent = free.saturating_mul(100).checked_div(*all).unwrap_or_default();
         let told = format!("{path}: {} MiB free, {percent} %", free >> 20);
-        if *free < DISK_FREE_BYTES || percent < DISK_FREE_PERCENT {
+        if *free < DISK_FREE_BYTES || (percent < DISK_FREE_PERCENT && *free < DISK_ROOMY_BYTES) {
             fail("disk", told, "make room, or a larger disk; Postgres stops when its own is full")
         } else {
             ok("disk", told)
