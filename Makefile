@@ -22,7 +22,7 @@ COMPOSE := docker compose -f deploy/docker-compose.dev.yml --env-file .env
 # Settings written by `make up`, for services run from a terminal.
 WITH_ENV := test -f .env || { echo "no .env: run \`make up\` first, in another terminal" >&2; exit 1; }; set -a; . ./.env; set +a;
 
-.PHONY: help setup build web up down demo migrate run-control run-gateway run-web check test test-web test-all test-deploy chaos matrix hostile bench sim fuzz docs
+.PHONY: help setup build web web-types test-web up down demo migrate run-control run-gateway run-web check test test-all test-deploy chaos matrix hostile bench sim fuzz docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -34,7 +34,18 @@ build: setup ## build both services and the command line tool
 	@$(CARGO) build --locked --workspace --bins
 
 web: setup ## build the web page into web/dist
-	@npm --prefix web run --silent build -- --logLevel warn
+	@npm --prefix web run --silent build
+
+web-types: ## renew web/openapi.json, from which the page's types are made
+	@$(CARGO) build --locked --quiet -p control
+	@$(TARGET)/debug/control-api openapi >web/openapi.json
+	@npm --prefix web run --silent types
+
+# Scenarios of web/e2e/run.mjs: make test-web WEB_TESTS="live nodes"
+WEB_TESTS ?= all
+test-web: build web ## the page: its unit tests, then real browsers against a cluster of their own (WEB_TESTS="live nodes"; pictures in .keystone/screenshots)
+	@npm --prefix web test
+	@KEYSTONE_BIN=$(abspath $(KEYSTONE)) node web/e2e/run.mjs $(WEB_TESTS)
 
 demo: build web ## a whole cluster with a test picture going in by WHIP and coming out by WHEP (DEMO_ARGS="--for 30s --json")
 	@exec $(KEYSTONE) demo $(DEMO_ARGS)

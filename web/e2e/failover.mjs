@@ -11,7 +11,7 @@
 import { mkdir } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { launch, open, register } from "./browser.mjs";
+import { createStream, goLive, launch, open, register } from "./browser.mjs";
 
 const base = (process.env.KEYSTONE_URL ?? "http://127.0.0.1:8880").replace(/\/+$/, "");
 const edges = (process.env.KEYSTONE_EDGES ?? "http://127.0.0.1:8082,http://127.0.0.1:8182").split(",");
@@ -31,16 +31,9 @@ async function main() {
 
 async function run([first, ...others]) {
   const publisher = await open(first, said, { permissions: ["camera", "microphone"] });
-  await register(publisher, base, async () => undefined);
-  await publisher.getByLabel("Title").fill("Failover");
-  await publisher.getByRole("button", { name: "Create" }).click();
-  await publisher.getByRole("link", { name: "Failover" }).click();
-  await publisher.getByRole("link", { name: "Go live" }).waitFor();
-  const id = new URL(publisher.url()).pathname.split("/")[2];
-  await publisher.getByRole("link", { name: "Go live" }).click();
-  await publisher.getByLabel("Quality").selectOption("360p");
-  await publisher.getByRole("button", { name: "Go live" }).click();
-  await publisher.locator('[data-phase="live"]').waitFor();
+  await register(publisher, base);
+  const id = await createStream(publisher, "Failover");
+  await goLive(publisher);
   const viewers = await Promise.all(others.map((browser, at) => viewer(browser, id, edges[at])));
   console.log(JSON.stringify({ ready: true, stream: id }));
 

@@ -1,6 +1,7 @@
 /**
  * What a browser loads of script before it can show a page, gzipped: the entry and whatever that imports at once, from the build's manifest.
- * Exit 1 when a page is over its budget. With `--json`, one line for the measurements.
+ * Exit 1 when a page is over its budget.
+ * `--quiet` says nothing else, `--json` one line.
  */
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -28,6 +29,7 @@ function files(entries, seen = new Set()) {
   return seen;
 }
 
+const asked = (flag) => process.argv.includes(flag);
 let over = false;
 const told = {};
 for (const [page, html, lazy, budget] of BUDGETS) {
@@ -36,11 +38,11 @@ for (const [page, html, lazy, budget] of BUDGETS) {
     if (file.endsWith(".js")) bytes += gzipSync(await readFile(dist + file), { level: 9 }).length;
   }
   told[page] = bytes;
-  if (!process.argv.includes("--json"))
+  if (!asked("--json") && !asked("--quiet"))
     console.log(`${page}: ${(bytes / 1000).toFixed(1)} kB gzip of script, at most ${budget}`);
   if (bytes > budget * 1000) over = true;
 }
-if (process.argv.includes("--json")) console.log(JSON.stringify(told));
+if (asked("--json")) console.log(JSON.stringify(told));
 if (over) {
   console.error("over budget: what is not needed at once belongs behind import()");
   process.exitCode = 1;

@@ -1,10 +1,10 @@
-//! Software that is not ours: FFmpeg and aiortc by `bench/clients/run`, and a browser by `web/e2e/live.mjs`.
+//! Software that is not ours: FFmpeg and aiortc by `bench/clients/run`, and browsers by `web/e2e/run.mjs`.
 use crate::support::{Scratch, Up, has_srs, repository};
 use keystone::config::Media;
 use std::process::Stdio;
 use tokio::process::Command;
 
-/// Publishes its fake camera and watches itself, on real SRS where there is one.
+/// The short form of `make test-web`: register, go live, watch, rotate, kick, history, share links. On real SRS where there is one.
 #[tokio::test]
 async fn chromium_publishes_and_watches() {
     let name = "chromium_publishes_and_watches";
@@ -12,7 +12,8 @@ async fn chromium_publishes_and_watches() {
     let up = Up::start(if has_srs() { Media::Srs } else { Media::Builtin }).await;
     let pictures = Scratch::new("screenshots");
     let output = Command::new("node")
-        .arg(repository().join("web/e2e/live.mjs"))
+        .arg(repository().join("web/e2e/run.mjs"))
+        .arg("short")
         .env("KEYSTONE_URL", up.cluster.origin())
         .env("KEYSTONE_SCREENSHOTS", pictures.path())
         .env("CHROMIUM", chromium)

@@ -152,10 +152,16 @@ function Toggles({ media }: { media: MediaStream }): JSX.Element {
   );
 }
 
+/** Every session begins slowly: readings in a row before a lower quality is worth a word. */
+const LIMITED_READINGS = 8;
+
 function Sent({ rates }: { rates: Rates | undefined }): JSX.Element {
+  const row = useRef({ at: 0, count: 0 });
+  if (rates && rates.at !== row.current.at)
+    row.current = { at: rates.at, count: rates.limited === undefined ? 0 : row.current.count + 1 };
   return (
     <>
-      {rates?.limited !== undefined && (
+      {rates?.limited !== undefined && row.current.count >= LIMITED_READINGS && (
         <Note tone="warn">
           {rates.limited === "cpu"
             ? "This computer is too busy to send full quality. Choose a lower one, or close other programs."
