@@ -6,7 +6,7 @@ import { drained, shares, standing } from "../src/pages/admin/shares";
 import { loudness } from "../src/pages/live/meter";
 import { larix, NO_KEY, recipes } from "../src/pages/stream/recipes";
 import { open } from "../src/pages/stream/share";
-import { addressed } from "../src/play/hls";
+import { addressed, asWhep } from "../src/play/hls";
 import { columns } from "../src/ui/charts";
 import { adviceFor } from "../src/ui/notice";
 import { ago, between, bitrate, count, delay, span } from "../src/ui/time";
@@ -165,6 +165,11 @@ test("loudness is 0 in silence and 1 at full", () => {
   expect(loudness(new Float32Array(64).fill(1))).toBe(1);
   expect(loudness(new Float32Array(64).fill(0.03))).toBeCloseTo(0.49, 1);
   expect(loudness(new Float32Array())).toBe(0);
+});
+
+test("a stream that is not live is waited for, by HLS as by WHEP", () => {
+  expect(asWhep(new Problem(404, "stream-not-live", "x")).status).toBe(409);
+  expect(asWhep(new Problem(404, "stream-unknown", "x")).status).toBe(404);
 });
 
 test("a token goes behind a playlist whatever is there already", () => {

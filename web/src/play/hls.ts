@@ -40,7 +40,7 @@ export function playHls(
   const failed = (thrown: unknown): void => {
     if (stopped) return;
     drop();
-    const problem = thrown instanceof Problem ? thrown : new Problem(0, "player", String(thrown));
+    const problem = asWhep(thrown instanceof Problem ? thrown : new Problem(0, "player", String(thrown)));
     const seconds = pause(problem, tries++);
     if (seconds === undefined) {
       tell({ state: "refused", problem });
@@ -85,14 +85,21 @@ export function playHls(
   };
 }
 
-/** Asks for the playlist once: the library's own errors do not say why. */
+/** A stream that is not live is 404 among files, where WHEP says 409: come back later. */
+export function asWhep(problem: Problem): Problem {
+  if (problem.code !== "stream-not-live" || problem.status !== 404) return problem;
+  return new Problem(409, problem.code, problem.message, problem.retryAfter);
+}
+
+/** Asks for the playlist first: the library's own errors do not say why. By HEAD, because every GET of it is a viewer who comes. */
 async function look(url: string): Promise<void> {
-  let answer: Response;
-  try {
-    answer = await fetch(url, { cache: "no-store" });
-  } catch {
-    throw networkProblem();
-  }
+  const ask = (method: string): Promise<Response> =>
+    fetch(url, { method, cache: "no-store" }).catch(() => {
+      throw networkProblem();
+    });
+  if ((await ask("HEAD")).ok) return;
+  // An answer to HEAD has no body to say why.
+  const answer = await ask("GET");
   if (!answer.ok) throw await problemOf(answer);
 }
 
