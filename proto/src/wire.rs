@@ -3,3 +3,4 @@
 pub mod proxy;
 pub mod rtmp;
 pub mod sdp;
+pub mod stun;
