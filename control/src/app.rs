@@ -18,7 +18,7 @@ use crate::{
     placing::Placing,
     routes,
     secrets::{self, Secrets, seal::Sealer},
-    sessions::SessionView,
+    sessions::{SessionView, edges::Edges},
     srs::Srs,
     streams::directory::Directory,
 };
@@ -99,6 +99,8 @@ pub struct State {
     pub sessions: Arc<dyn SessionView>,
     /// The same, as its own task sees it.
     pub gossip: Arc<GossipSessions>,
+    /// When each edge that holds sessions was last seen to live.
+    pub edges: Edges,
     /// Pages of the directory.
     pub directory: Directory,
     /// Redis missed a change and must be refilled once it is back.
@@ -250,6 +252,7 @@ async fn state(config: Config, address: SocketAddr) -> anyhow::Result<State> {
         hasher: Hasher::new(config.workers),
         metrics,
         sealer: config.sealer(),
+        edges: Edges::default(),
         directory: Directory::default(),
         redis_behind: AtomicBool::new(false),
         redis_whole_ms: AtomicU64::new(0),

@@ -4,6 +4,7 @@ pub mod account;
 pub mod claims;
 pub mod dialback;
 pub mod drain;
+pub mod edges;
 pub mod enrolment;
 pub mod health;
 pub mod homes;

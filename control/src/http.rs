@@ -6,6 +6,7 @@ pub mod body;
 pub mod caller;
 pub mod docs;
 pub mod drain;
+pub mod edges;
 pub mod enrol;
 pub mod events;
 pub mod health;

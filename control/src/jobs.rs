@@ -2,6 +2,7 @@
 
 pub mod adopt;
 pub mod dialback;
+pub mod edges;
 pub mod enrolments;
 pub mod homes;
 pub mod news;
@@ -28,6 +29,8 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 const NODES_EVERY: Duration = Duration::from_secs(1);
 /// How often each node is compared with the tables.
 const RECONCILE_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked which edges are gone.
+const EDGES_EVERY: Duration = Duration::from_secs(2);
 /// How often hooks that wait for Postgres are handed in: two publishers of one stream are told apart within this time of its return.
 const JOURNAL_EVERY: Duration = Duration::from_millis(500);
 /// How often the last homes of all streams are read.
@@ -51,6 +54,7 @@ pub fn start(tasks: &mut Tasks, state: &Arc<State>) {
     every("expire", EXPIRE_EVERY, |state| Box::pin(expire(state)));
     every("nodes", NODES_EVERY, |state| Box::pin(nodes::run_once(state)));
     every("reconcile", RECONCILE_EVERY, |state| Box::pin(reconcile::run_once(state)));
+    every("edges", EDGES_EVERY, |state| Box::pin(edges::run_once(state)));
     every("journal", JOURNAL_EVERY, |state| Box::pin(crate::journal::run_once(state)));
     every("homes", HOMES_EVERY, |state| Box::pin(homes::run_once(state)));
     every("rebuild", REBUILD_EVERY, |state| Box::pin(rebuild::run_once(state)));

@@ -145,6 +145,7 @@ pub fn table() -> Vec<Row> {
         row(Method::GET, "/internal/v1/route/{stream}", Internal, http::internal::route),
         row(Method::POST, "/internal/v1/nodes/{node}:report", Internal, http::witness::report),
         row(Method::POST, "/internal/v1/nodes/{node}:look", Internal, http::witness::look),
+        row(Method::POST, "/internal/v1/sessions", Internal, http::edges::tell),
         row(Method::GET, "/internal/v1/sessions/{session}", Internal, http::internal::session),
         row(Method::POST, "/v1/hooks/srs/{node}/{secret}", Node, http::hooks::srs),
         row(Method::POST, "/v1/hooks/heartbeat/{node}/{secret}", Node, http::heartbeat::beat),

@@ -1,13 +1,16 @@
 //! The live session table as readers and writers see it: [`SessionView`]. [`crate::gossip`] keeps it.
 //!
-//! [`live`] carries out what follows when a publisher or viewer comes or goes.
+//! [`live`] carries out what follows when a publisher or viewer comes or goes, [`edges`] what edges tell of sessions that they carry alone.
+//! [`traffic`] reads what sessions carry.
 
+pub mod edges;
 pub mod live;
+pub mod traffic;
 
 use crate::domain::sessions::Filter;
 use futures_util::future::BoxFuture;
 use kit::kv::KvError;
-use proto::{ClientId, NodeId, ServiceId, SessionId, StreamId, fleet::Placement, session::EndReason};
+use proto::{ClientId, EdgeId, NodeId, ServiceId, SessionId, StreamId, fleet::Placement, session::EndReason};
 
 pub use ::gossip::OnNode;
 pub use proto::session::Known;
@@ -58,6 +61,10 @@ pub trait SessionView: Send + Sync + std::fmt::Debug {
     fn lose(&self, node: &NodeId, spare: Option<&ServiceId>) -> usize;
     /// What one run of a node carried is over, told by one change; what begins on it later stands. How many sessions that were.
     fn lose_run(&self, node: &NodeId, service: &ServiceId) -> usize;
+    /// What an edge carried alone is over, told by one change. How many sessions that were.
+    fn lose_edge(&self, edge: &EdgeId) -> usize;
+    /// Edges that carry open sessions alone.
+    fn edges(&self) -> Vec<EdgeId>;
     /// The open sessions on a node.
     fn of_node(&self, node: NodeId) -> BoxFuture<'_, Result<Vec<OnNode>, KvError>>;
 }

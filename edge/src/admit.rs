@@ -15,9 +15,11 @@ mod limit;
 mod play;
 mod publish;
 mod script;
+mod viewer;
 
 pub use credential::Claimed;
 pub use limit::{Limiter, RateLimit};
+pub use viewer::Standing;
 
 use crate::{
     config::AuthMode,
@@ -70,6 +72,17 @@ pub struct Admitted {
     pub taken: Option<TokenId>,
     /// The stream's placement, if it was asked for and Redis has one.
     pub placement: Option<Placement>,
+    /// What a token is good for besides.
+    pub bounds: Bounds,
+}
+
+/// How far a token reaches; nothing is bounded where none was needed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Unix seconds at which it expires.
+    pub expires_at: Option<u64>,
+    /// The only address it is good for.
+    pub client: Option<IpAddr>,
 }
 
 /// Decides admissions; every clone shares its caches.

@@ -5,6 +5,7 @@ use crate::{
     config::{AuthMode, Config},
     control::Control,
     front::{Front, Parts},
+    hls::{self, Hls},
     hooks::{Courier, Hooks},
     metrics::Metrics,
     nodes::{Keeper, Nodes, poll, watch::Watch, witness},
@@ -14,6 +15,7 @@ use crate::{
     rtmp::{Bound, Rtmp},
     srs::SrsClient,
     stream::{Lookup, Registry},
+    traffic::Reporter,
 };
 use actix_web::{HttpServer, dev::Server, web};
 use anyhow::Context as _;
@@ -156,13 +158,24 @@ async fn parts(config: Config) -> anyhow::Result<(Parts, Inboxes)> {
         srs: srs.clone(),
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(ARBITERS_MAX);
-    let streams = Arc::new(Registry::new(threads, lookup, metrics.clone()));
+    let streams = Arc::new(Registry::new(threads, lookup.clone(), metrics.clone()));
     let admission =
         Admission::new(config.auth, config.rate_limit, kv.clone(), replica.clone(), control.clone(), metrics.clone());
     let keeper =
         Keeper { nodes: nodes.clone(), streams: streams.clone(), replica: replica.clone(), metrics: metrics.clone() };
     let listener = Arc::new(keeper.clone());
     let (hooks, courier) = Hooks::new(control.clone(), replica.clone(), listener, kv.clone(), metrics.clone())?;
+    let hls_parts = hls::Parts {
+        edge: edge.clone(),
+        admission: admission.clone(),
+        replica: replica.clone(),
+        nodes: nodes.clone(),
+        keeper: keeper.clone(),
+        lookup,
+        origin: hls::Origin::new(metrics.clone())?,
+        metrics: metrics.clone(),
+    };
+    let hls = Hls::new(hls_parts, config.hls, config.ffmpeg.clone());
     let (leaving, flows) = (CancellationToken::new(), TaskTracker::new());
     let parts = Parts {
         config,
@@ -177,6 +190,7 @@ async fn parts(config: Config) -> anyhow::Result<(Parts, Inboxes)> {
         control,
         srs,
         hooks,
+        hls,
         leaving,
         flows,
     };
@@ -203,6 +217,15 @@ async fn start(parts: &Arc<Parts>, inboxes: Inboxes, address: SocketAddr) -> Tas
         metrics: parts.metrics.clone(),
         leaving: parts.leaving.clone(),
     };
+    let report = hls::report::Report {
+        hls: parts.hls.clone(),
+        edge: parts.edge.clone(),
+        control: parts.control.clone(),
+        kv: parts.kv.clone(),
+    };
+    let traffic = Reporter { kv: parts.kv.clone(), edge: parts.edge.clone(), leases: parts.replica.leases().clone() };
+    tasks.spawn("traffic", traffic.run(stop.clone()));
+    tasks.spawn("hls sessions", report.run(stop.clone()));
     tasks.spawn("registration", registration.run(stop));
     tasks
 }

@@ -6,7 +6,10 @@ mod upstream;
 pub use rtmps::Rtmps;
 pub use upstream::{Upstream, UpstreamError, WEIGHT_MAX};
 
-use crate::admit::RateLimit;
+use crate::{
+    admit::RateLimit,
+    hls::{Ffmpeg, Settings as HlsSettings},
+};
 use kit::{
     env::{Env, EnvError},
     net::{Networks, TrustedProxies},
@@ -28,7 +31,11 @@ pub const DRAIN_SECONDS_MAX: u64 = 600;
 /// Shortest `EDGE_SECRET`, in bytes.
 pub const SECRET_LEN_MIN: usize = 16;
 
+/// Least and most `EDGE_HLS_CACHE`, in MiB: under the least, one segment may not fit.
+pub const HLS_CACHE_MIB: (u64, u64) = (32, 65_536);
+
 const DRAIN_SECONDS: u64 = 5;
+const HLS_CACHE: u64 = 256;
 const HTTP_PORT: u16 = 8082;
 const RTMP_PORT: u16 = 1935;
 const SRT_PORT: u16 = 10080;
@@ -68,6 +75,10 @@ pub struct Config {
     pub drain: Duration,
     /// Media listeners and the WebRTC relay.
     pub media: MediaSettings,
+    /// `EDGE_HLS_CACHE`: MiB of memory that cached segments may take, [`HLS_CACHE_MIB`]; default 256.
+    pub hls: HlsSettings,
+    /// `EDGE_FFMPEG`: the program that cuts thumbnails, or `off`; default `ffmpeg` from the `PATH`. Without one there are none.
+    pub ffmpeg: Ffmpeg,
     /// `LOG_FORMAT`: `json` (default) or `text`.
     pub log_format: LogFormat,
     /// `RUST_LOG`.
@@ -232,6 +243,16 @@ fn upstreams(env: &mut Env) -> Vec<Upstream> {
     }
 }
 
+fn cache(text: &str) -> Result<HlsSettings, String> {
+    let (least, most) = HLS_CACHE_MIB;
+    let mib = text.parse().ok().filter(|mib| (least..=most).contains(mib));
+    mib.map(mebibytes).ok_or_else(|| format!("must be whole MiB, {least} to {most}"))
+}
+
+const fn mebibytes(mib: u64) -> HlsSettings {
+    HlsSettings { bytes: mib * 1024 * 1024 }
+}
+
 fn drain(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|seconds| *seconds <= DRAIN_SECONDS_MAX);
     seconds.map(Duration::from_secs).ok_or_else(|| format!("must be whole seconds, at most {DRAIN_SECONDS_MAX}"))
@@ -285,6 +306,11 @@ impl Config {
             advertise: env_mut.read("EDGE_ADVERTISE_URL", |text| origin(text).map_err(str::to_owned)),
             drain: env_mut.read("EDGE_DRAIN_SECONDS", drain).unwrap_or(Duration::from_secs(DRAIN_SECONDS)),
             media,
+            hls: env_mut.read("EDGE_HLS_CACHE", cache).unwrap_or(mebibytes(HLS_CACHE)),
+            ffmpeg: match env_mut.text("EDGE_FFMPEG").as_deref() {
+                Some("off") => Ffmpeg::Off,
+                name => Ffmpeg::Program { name: name.unwrap_or("ffmpeg").to_owned(), path: env_mut.text("PATH") },
+            },
             log_format: env_mut.or("LOG_FORMAT", LogFormat::Json),
             log_filter: env_mut.text("RUST_LOG"),
             otlp: env_mut.optional("OTEL_EXPORTER_OTLP_ENDPOINT"),
@@ -329,9 +355,10 @@ mod tests {
             ("CONTROL_API_URL", "hunter2"),
             ("EDGE_ADVERTISE_URL", "hunter2"),
             ("EDGE_DRAIN_SECONDS", "601"),
+            ("EDGE_HLS_CACHE", "1"),
         ])
         .unwrap_err();
-        assert_eq!(error.lines().len(), 11, "{error}");
+        assert_eq!(error.lines().len(), 12, "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 

@@ -8,7 +8,8 @@ use proto::{
     EdgeId, NodeId, SessionId, StreamId,
     fleet::{KeyCache, Placement},
     internal::{
-        ReleaseRequest, Reservation, ReserveRequest, RouteAnswer, SessionAnswer, StreamAnswer, VerifyKeyRequest,
+        ReleaseRequest, Reservation, ReserveRequest, RouteAnswer, SessionAnswer, SessionsAnswer, SessionsRequest,
+        StreamAnswer, VerifyKeyRequest,
     },
     journal::JournalRequest,
     node::NodeReport,
@@ -34,6 +35,8 @@ const LOOKUP_TRY_MAX: Duration = Duration::from_millis(500);
 const RESERVE_MAX: Duration = Duration::from_millis(2_800);
 /// How long it may take to write a batch of journal entries down.
 const JOURNAL_MAX: Duration = Duration::from_secs(5);
+/// How long it may take to put a batch of sessions into the table.
+const SESSIONS_MAX: Duration = Duration::from_secs(5);
 /// Largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Most control-apis that are tried for one call.
@@ -137,6 +140,15 @@ impl Control {
     /// [`ControlError`], never `NotFound`.
     pub async fn session(&self, session: &SessionId) -> Result<Option<SessionAnswer>, ControlError> {
         found(self.call::<(), _>(Method::GET, &format!("/internal/v1/sessions/{session}"), None, LOOKUP_MAX).await)
+    }
+
+    /// Tells of sessions that only this edge knows, and hears what became of them.
+    ///
+    /// # Errors
+    /// [`ControlError`]: tell them again.
+    pub async fn sessions(&self, request: &SessionsRequest) -> Result<SessionsAnswer, ControlError> {
+        let answer = self.call(Method::POST, "/internal/v1/sessions", Some(request), SESSIONS_MAX).await?;
+        answer.ok_or(ControlError::Away)
     }
 
     /// Tells what was met at a media node.

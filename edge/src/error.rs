@@ -146,6 +146,21 @@ pub enum ApiError {
     /// No such session, or it has ended.
     #[error("no such session")]
     SessionUnknown,
+    /// A segment that no playlist names, or that is gone.
+    #[error("no such segment")]
+    SegmentUnknown,
+    /// There is no picture of the stream now.
+    #[error("no thumbnail")]
+    ThumbnailAbsent,
+    /// This edge makes no pictures.
+    #[error("thumbnails are off")]
+    ThumbnailsOff,
+    /// The media node took the viewer in and sent nothing.
+    #[error("no media came")]
+    MediaLate,
+    /// As many viewers as this edge holds.
+    #[error("this edge is full")]
+    EdgeFull,
     /// No media node can take it now.
     #[error("no media node can take the session")]
     NodeUnavailable,
@@ -198,6 +213,11 @@ impl ApiError {
             Self::StreamBusy { retry_after: 1 },
             Self::RateLimited { retry_after: 1 },
             Self::SessionUnknown,
+            Self::SegmentUnknown,
+            Self::ThumbnailAbsent,
+            Self::ThumbnailsOff,
+            Self::MediaLate,
+            Self::EdgeFull,
             Self::NodeUnavailable,
             Self::Leaving,
             Self::UpstreamRefused,
@@ -238,6 +258,11 @@ impl ApiError {
             Self::StreamBusy { .. } => row(StatusCode::CONFLICT, "stream-busy", "Stream is being published"),
             Self::RateLimited { .. } => row(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests"),
             Self::SessionUnknown => row(StatusCode::NOT_FOUND, "session-unknown", "No such session"),
+            Self::SegmentUnknown => row(StatusCode::NOT_FOUND, "segment-unknown", "No such segment"),
+            Self::ThumbnailAbsent => row(StatusCode::NOT_FOUND, "thumbnail-absent", "No thumbnail"),
+            Self::ThumbnailsOff => row(StatusCode::NOT_FOUND, "thumbnails-off", "Thumbnails are off"),
+            Self::MediaLate => row(StatusCode::GATEWAY_TIMEOUT, "media-late", "No media came"),
+            Self::EdgeFull => row(StatusCode::SERVICE_UNAVAILABLE, "edge-full", "Edge is full"),
             Self::NodeUnavailable => row(StatusCode::SERVICE_UNAVAILABLE, "node-unavailable", "No media node"),
             Self::Leaving => row(StatusCode::SERVICE_UNAVAILABLE, "edge-leaving", "Edge is about to end"),
             Self::UpstreamRefused => row(StatusCode::BAD_GATEWAY, "upstream-refused", "Media node did not answer"),
@@ -272,6 +297,11 @@ impl ApiError {
             Self::StreamBusy { .. } => "another publisher holds this stream".to_owned(),
             Self::RateLimited { .. } => "too many requests from this address".to_owned(),
             Self::SessionUnknown => "the session does not exist or has ended".to_owned(),
+            Self::SegmentUnknown => "no playlist names this segment, or it is gone".to_owned(),
+            Self::ThumbnailAbsent => "there is no picture of this stream now".to_owned(),
+            Self::ThumbnailsOff => "this edge has no ffmpeg to make pictures with: see EDGE_FFMPEG".to_owned(),
+            Self::MediaLate => "the media node accepted the viewer and sent no media in time".to_owned(),
+            Self::EdgeFull => "this edge holds as many viewers as it can; another one may have room".to_owned(),
             Self::NodeUnavailable => "no media node can take the session now".to_owned(),
             Self::Leaving => "this edge is about to end; ask again, and another one answers".to_owned(),
             Self::UpstreamRefused => "the media node did not accept the session".to_owned(),
@@ -289,7 +319,10 @@ impl ApiError {
             Some(NOT_LIVE_RETRY_SECONDS)
         } else if matches!(self, Self::Leaving) {
             Some(LEAVING_RETRY_SECONDS)
-        } else if matches!(self, Self::NodeUnavailable | Self::UpstreamRefused | Self::Away { .. }) {
+        } else if matches!(
+            self,
+            Self::NodeUnavailable | Self::UpstreamRefused | Self::Away { .. } | Self::EdgeFull | Self::MediaLate
+        ) {
             Some(AWAY_RETRY_SECONDS)
         } else {
             None

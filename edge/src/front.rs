@@ -12,9 +12,10 @@ mod wire;
 
 pub use grant::{Grant, GrantRequest};
 pub use lease::Lease;
+pub(crate) use open::draw_session;
 pub(crate) use wire::Parts;
 
-use crate::{config::Config, error::ApiError, hooks::Hooks, metrics::Metrics, nodes::NodeTable};
+use crate::{config::Config, error::ApiError, hls::Hls, hooks::Hooks, metrics::Metrics, nodes::NodeTable};
 use proto::{EdgeId, NodeId, SessionId, srs::api::Versions};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
@@ -115,6 +116,17 @@ impl Front {
     /// Hooks of media nodes.
     pub(crate) fn hooks(&self) -> &Hooks {
         &self.0.hooks
+    }
+
+    /// Sessions whose media passes this edge; for tests.
+    #[must_use]
+    pub fn lease_ids(&self) -> Vec<SessionId> {
+        self.0.replica.leases().all().into_iter().map(|(session, _)| session).collect()
+    }
+
+    /// HLS.
+    pub(crate) fn hls(&self) -> &Hls {
+        &self.0.hls
     }
 
     /// Every dependency and whether it can be used; for `/readyz`, answered from memory.

@@ -10,6 +10,7 @@ pub mod config;
 pub mod control;
 pub mod error;
 pub mod front;
+mod hls;
 pub mod hooks;
 pub mod http;
 pub mod leases;
@@ -21,6 +22,7 @@ pub mod routes;
 pub mod rtmp;
 pub mod srs;
 pub mod stream;
+mod traffic;
 
 pub use app::App;
 pub use config::Config;

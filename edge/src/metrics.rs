@@ -1,9 +1,11 @@
 //! What the edge counts, as verbs. Labels are closed sets; no stream, token or address is ever one.
 
+pub mod hls;
 pub mod hooks;
 pub mod nodes;
 pub mod rtmp;
 
+use hls::HlsMetrics;
 use hooks::HookMetrics;
 use kit::metrics::Book;
 use nodes::NodeMetrics;
@@ -127,6 +129,7 @@ pub struct Metrics {
     nodes: NodeMetrics,
     hooks: HookMetrics,
     rtmp: RtmpMetrics,
+    hls: HlsMetrics,
 }
 
 /// Registers what it makes.
@@ -215,6 +218,7 @@ impl Metrics {
                 "Calls that a control-api did not answer, so that the next was asked.",
             )?,
             hooks: HookMetrics::new(&make)?,
+            hls: HlsMetrics::new(&make)?,
             nodes: NodeMetrics::new(&make)?,
             rtmp: RtmpMetrics::new(&make)?,
             book: make.0,
@@ -318,6 +322,12 @@ impl Metrics {
     #[must_use]
     pub const fn rtmp(&self) -> &RtmpMetrics {
         &self.rtmp
+    }
+
+    /// Those of HLS, HTTP-FLV and thumbnails.
+    #[must_use]
+    pub const fn hls(&self) -> &HlsMetrics {
+        &self.hls
     }
 
     /// Everything in the text format of Prometheus.

@@ -19,6 +19,7 @@ use proto::{
     fleet::{ControlInfo, FLEET_ALIVE_MS},
     keys::CLOSED_SESSION_TTL_SECONDS,
     secret::{ClusterSecret, Keyring, PublishedSecrets},
+    session::EndReason,
     stream::Visibility,
 };
 use std::{
@@ -67,7 +68,7 @@ struct State {
 pub struct Replica {
     state: Arc<RwLock<State>>,
     fixed: Option<Keyring>,
-    closed: moka::sync::Cache<SessionId, ()>,
+    closed: moka::sync::Cache<SessionId, Option<EndReason>>,
     visibility: moka::sync::Cache<StreamId, Visibility>,
     leases: Leases,
 }
@@ -206,8 +207,27 @@ impl Replica {
 
     /// Remembers that a session ended, and ends its relay if it passes here.
     pub fn learn_closed(&self, session: SessionId) {
-        self.closed.insert(session, ());
+        if !self.closed.contains_key(&session) {
+            self.closed.insert(session, None);
+        }
         self.leases.end(&session);
+    }
+
+    /// The same, with the reason that was told.
+    pub fn learn_ended(&self, session: SessionId, reason: EndReason) {
+        self.closed.insert(session, Some(reason));
+        self.leases.end(&session);
+    }
+
+    /// Takes back that a session ended: an edge opened it anew.
+    pub fn learn_opened(&self, session: &SessionId) {
+        self.closed.invalidate(session);
+    }
+
+    /// Why a session ended, if that is known.
+    #[must_use]
+    pub fn end_of(&self, session: &SessionId) -> Option<EndReason> {
+        self.closed.get(session).flatten()
     }
 
     /// Sessions whose media passes this edge.

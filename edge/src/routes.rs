@@ -4,15 +4,20 @@
 
 use crate::{
     ApiError,
-    http::{dress::dress, endpoint, health, hooks, sessions, srs_form, srs_json, versions, whep, whip},
+    http::{
+        dress::dress, endpoint, file, flv, health, hls, hooks, sessions, srs_form, srs_json, thumbnail, versions, whep,
+        whip,
+    },
 };
 use actix_web::{
-    HttpResponse, Resource,
+    FromRequest, Handler, HttpResponse, Resource, Responder,
     http::Method,
     middleware::from_fn,
     web::{self, ServiceConfig, method, resource, to},
 };
 
+/// The folders under which media is fetched over HTTP.
+const FOLDERS: [&str; 2] = ["/live", "/hls"];
 /// The prefixes under which signalling is reached.
 const PREFIXES: [&str; 2] = ["/rtc/v1", "/v1"];
 
@@ -44,6 +49,28 @@ fn table(config: &mut ServiceConfig) {
         config.service(form("publish").route(web::post().to(srs_json::publish)));
         config.service(form("play").route(web::post().to(srs_json::play)));
     }
+    media(config);
+}
+
+/// What is fetched: playlists, segments, endless FLV, pictures.
+fn media(config: &mut ServiceConfig) {
+    for folder in FOLDERS {
+        let path = |rest: &str| format!("{folder}/{rest}");
+        config.service(fetched(&path("{playlist:[^/]+[.]m3u8}"), hls::playlist));
+        config.service(fetched(&path("{segment:[^/]+[.](?:ts|m4s|mp4)}"), hls::segment));
+        config.service(fetched(&path("{flv:[^/]+[.]flv}"), flv::get));
+        config.service(fetched(&path("{thumbnail:[^/]+[.]jpg}"), thumbnail::get));
+    }
+}
+
+fn fetched<H, Args>(path: &str, handler: H) -> Resource
+where
+    H: Handler<Args>,
+    Args: FromRequest + 'static,
+    H::Output: Responder + 'static,
+{
+    let resource = resource(path).route(web::get().to(handler.clone())).route(web::head().to(handler));
+    resource.route(options().to(file::options)).default_service(to(file::refuse))
 }
 
 fn options() -> actix_web::Route {
@@ -87,7 +114,7 @@ async fn nothing_here() -> Result<HttpResponse, ApiError> {
 
 /// The word for a route in metrics and logs: the last fixed part of its pattern, `other` where nothing is mounted.
 pub(crate) fn label(pattern: Option<&str>) -> &'static str {
-    const LABELS: [(&str, &str); 15] = [
+    const LABELS: [(&str, &str); 19] = [
         ("/whip/{stream}", "whip"),
         ("/whep/{stream}", "whep"),
         ("/sessions/{handle}", "session"),
@@ -103,9 +130,13 @@ pub(crate) fn label(pattern: Option<&str>) -> &'static str {
         ("/healthz", "healthz"),
         ("/readyz", "readyz"),
         ("/metrics", "metrics"),
+        ("/{playlist:[^/]+[.]m3u8}", "hls-playlist"),
+        ("/{segment:[^/]+[.](?:ts|m4s|mp4)}", "hls-segment"),
+        ("/{flv:[^/]+[.]flv}", "http-flv"),
+        ("/{thumbnail:[^/]+[.]jpg}", "thumbnail"),
     ];
     let pattern = pattern.unwrap_or_default().trim_end_matches('/');
-    let bare = PREFIXES.into_iter().find_map(|prefix| pattern.strip_prefix(prefix)).unwrap_or(pattern);
+    let bare = PREFIXES.into_iter().chain(FOLDERS).find_map(|prefix| pattern.strip_prefix(prefix)).unwrap_or(pattern);
     LABELS.into_iter().find(|(known, _)| *known == bare).map_or("other", |(_, label)| label)
 }
 

@@ -204,7 +204,7 @@ async fn read(mut response: reqwest::Response) -> Result<String, SrsError> {
     String::from_utf8(body).map_err(|_| SrsError::BadAnswer("not UTF-8"))
 }
 
-fn classify(error: &reqwest::Error) -> SrsError {
+pub(crate) fn classify(error: &reqwest::Error) -> SrsError {
     if error.is_connect() {
         if refused(error) { SrsError::NotListening } else { SrsError::Unreachable }
     } else if error.is_timeout() {

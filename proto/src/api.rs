@@ -15,6 +15,7 @@ mod account;
 mod cluster;
 mod page;
 mod route;
+mod session;
 mod streams;
 
 pub use account::{AccessToken, Login, Refresh, Register, User, UserRole};
@@ -24,6 +25,7 @@ pub use cluster::{
 };
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page};
 pub use route::{Route, RouteNode, RoutePlacement, RouteVerdict};
+pub use session::SessionRead;
 pub use streams::{
     Broadcast, CreateStream, CreateToken, Ingest, IssuedToken, Live, NewStream, Playback, RotateKey, RotatedKey,
     Sample, Stream, Token, UpdateStream,

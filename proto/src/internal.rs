@@ -4,7 +4,7 @@ use crate::{
     fleet::{Placement, StreamCache},
     ids::{EdgeId, IdError, NodeId, ServiceId, SessionId, StreamId, TokenId},
     secret::{ClusterSecret, Keyring, Purpose, mac, same},
-    session::Protocol,
+    session::{EndReason, Protocol},
 };
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
@@ -107,6 +107,75 @@ pub struct RouteAnswer {
 
 /// Answer of `GET /internal/v1/sessions/{id}`; 404 when there never was one or it is forgotten.
 pub type SessionAnswer = crate::session::Session;
+
+/// Sessions in each list of one [`SessionsRequest`] at most: 256 openings are about 100 KiB of JSON.
+pub const SESSIONS_BATCH_MAX: usize = 256;
+/// How long an edge may be unheard, in seconds, before the sessions that it carries alone are over: three of its signs of life and some.
+pub const EDGE_LEASE_SECONDS: u64 = 15;
+/// How often an edge names all its sessions again, in seconds.
+pub const SESSIONS_ALIVE_SECONDS: u64 = 30;
+
+/// `POST /internal/v1/sessions`: sessions that only the asking edge knows (HLS). They last as long as its lease. Answer 200 with [`SessionsAnswer`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsRequest {
+    /// The asking edge.
+    pub edge: EdgeId,
+    /// They began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opened: Vec<EdgeSession>,
+    /// They ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub closed: Vec<EndedSession>,
+    /// They still run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alive: Vec<SessionId>,
+}
+
+/// A session that an edge opened by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeSession {
+    /// Its id.
+    pub id: SessionId,
+    /// The stream it plays.
+    pub stream: StreamId,
+    /// How its media travels.
+    pub protocol: Protocol,
+    /// The node its stream was on.
+    pub node: NodeId,
+    /// That node's run.
+    pub service: ServiceId,
+    /// The epoch of the placement.
+    pub epoch: u64,
+    /// The client's address.
+    pub client: IpAddr,
+    /// What let it in.
+    pub credential: Credential,
+    /// Unix milliseconds of its first request.
+    pub opened_ms: u64,
+}
+
+/// A session that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedSession {
+    /// Which one.
+    pub id: SessionId,
+    /// Why.
+    pub reason: EndReason,
+}
+
+/// What control-api knows of the sessions in a [`SessionsRequest`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsAnswer {
+    /// Said to run, and not in the table: open them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<SessionId>,
+    /// Said to run or opened, and over: the client is to be refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<EndedSession>,
+    /// Opened, and open at another edge, whose it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<SessionId>,
+}
 
 /// Makes the bearer of one internal call: `{edge}.{expiry, unix seconds}.{mac, hexadecimal}`.
 #[must_use]

@@ -127,3 +127,19 @@ pub fn control_channel(control: &ControlId) -> String {
 pub fn edge_channel(edge: &EdgeId) -> String {
     format!("ks:to-edge:{edge}")
 }
+
+/// Hash of session id → [`crate::traffic::Sample`]: what one edge carried of each session that passes through it. Only samples that changed are written, and the
+/// hash expires after [`TRAFFIC_TTL_SECONDS`] without one.
+#[must_use]
+pub fn traffic(edge: &EdgeId) -> String {
+    format!("ks:traffic:{edge}")
+}
+
+/// How long an edge's [`traffic`] is kept after its last write, in seconds.
+pub const TRAFFIC_TTL_SECONDS: u64 = 60;
+
+/// Says that an edge served an HLS session that another edge opened, so that the other does not take it for gone.
+#[must_use]
+pub fn hls_seen(session: &SessionId) -> String {
+    format!("ks:hls-seen:{session}")
+}

@@ -22,6 +22,8 @@ pub mod stream;
 pub mod stream_key;
 pub mod ticket;
 pub mod token;
+pub mod traffic;
+pub mod viewer;
 pub mod wire;
 
 pub use ids::{BroadcastId, ClientId, ControlId, EdgeId, NodeId, ServiceId, SessionId, StreamId, TokenId, UserId};

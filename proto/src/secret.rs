@@ -26,6 +26,8 @@ pub enum Purpose {
     SrtCookie,
     /// Messages between control nodes.
     Gossip,
+    /// Values that admit an HLS viewer's requests.
+    Viewer,
 }
 
 impl Purpose {
@@ -37,6 +39,7 @@ impl Purpose {
             Self::Internal => b"keystone internal v1",
             Self::SrtCookie => b"keystone srt-cookie v1",
             Self::Gossip => b"keystone gossip v1",
+            Self::Viewer => b"keystone viewer v1",
         }
     }
 }

@@ -79,6 +79,17 @@ pub enum EndReason {
     Reconciled,
 }
 
+impl EndReason {
+    /// Whether it says that the client is not wanted, and not only that somebody lost sight of it.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Kicked | Self::Revoked | Self::TakenOver => true,
+            Self::ClientLeft | Self::NodeLost | Self::StreamMoved | Self::Reconciled => false,
+        }
+    }
+}
+
 /// A session as control-api knows it and shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Session {
@@ -118,6 +129,14 @@ pub struct Session {
     /// Why it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<EndReason>,
+}
+
+impl Session {
+    /// Whether only its edge knows it: no media node has a client for it.
+    #[must_use]
+    pub const fn is_edges_own(&self) -> bool {
+        matches!(self.protocol, Protocol::Hls) && self.edge.is_some()
+    }
 }
 
 /// A session with what only control-api needs to know of it. Its JSON reads as a [`Session`] too.

@@ -1,5 +1,6 @@
 //! Pure parsers of what others put on the wire.
 
+pub mod m3u8;
 pub mod proxy;
 pub mod rtmp;
 pub mod sdp;

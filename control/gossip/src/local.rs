@@ -8,7 +8,7 @@ use crate::{
     slot::{Age, Life, Slot},
 };
 use proto::{
-    NodeId, ServiceId, SessionId,
+    EdgeId, NodeId, ServiceId, SessionId,
     session::{EndReason, Known},
 };
 
@@ -29,9 +29,13 @@ impl Core {
         let key = Key::of(&known.session);
         let id = known.session.id;
         if let Some(at) = self.table.find_session(id)
-            && self.table.key(at).as_ref() != Some(&key)
+            && let Some(other) = self.table.key(at).filter(|other| *other != key)
         {
-            return Opened::OtherClient;
+            // What an edge carried alone may be taken up by another edge once it ended there.
+            let over = self.table.slots.get(at).is_some_and(|slot| slot.life != Life::Open);
+            if !(over && matches!((&other.run, &key.run), (Run::Edge(_), Run::Edge(_)))) {
+                return Opened::OtherClient;
+            }
         }
         let run = self.table.shared.runs.take(&key.run);
         let era = self.table.shared.runs.data(run).map_or(0, |run| run.era);
@@ -126,6 +130,17 @@ impl Core {
         let count = effects.len();
         self.told(effects, true);
         count
+    }
+
+    /// Edges that carry open sessions alone.
+    #[must_use]
+    pub fn edges(&self) -> Vec<EdgeId> {
+        let open = self.table.shared.runs.iter().filter(|(_, _, state)| state.heads.open > 0);
+        let edge = |run: &Run| match run {
+            Run::Edge(edge) => Some(edge.clone()),
+            Run::Node { .. } => None,
+        };
+        open.filter_map(|(_, run, _)| edge(run)).collect()
     }
 
     /// A node runs as `service` now: what any other run of it carried is over. How many were known here.

@@ -14,7 +14,7 @@ use kit::{
     kv::{Kv, KvError},
 };
 use proto::{
-    ClientId, ControlId, NodeId, ServiceId, SessionId, StreamId,
+    ClientId, ControlId, EdgeId, NodeId, ServiceId, SessionId, StreamId,
     fleet::Placement,
     keys,
     secret::{ClusterSecret, Keyring},
@@ -262,6 +262,14 @@ impl SessionView for GossipSessions {
     fn lose_run(&self, node: &NodeId, service: &ServiceId) -> usize {
         let run = Run::Node { node: node.clone(), service: service.clone() };
         self.change(|core, now| core.lost(now, &run))
+    }
+
+    fn lose_edge(&self, edge: &EdgeId) -> usize {
+        self.change(|core, now| core.lost(now, &Run::Edge(edge.clone())))
+    }
+
+    fn edges(&self) -> Vec<EdgeId> {
+        self.core().edges()
     }
 
     fn of_node(&self, node: NodeId) -> BoxFuture<'_, Result<Vec<OnNode>, KvError>> {

@@ -10,13 +10,14 @@ use crate::{
     sessions::{
         Known,
         live::{By, end_by},
+        traffic,
     },
     store::pg::{audit, streams},
 };
 use actix_web::{HttpRequest, HttpResponse, web};
 use proto::{
     SessionId, StreamId,
-    api::Page,
+    api::{Page, SessionRead},
     session::{EndReason, Role, Session},
 };
 use serde::Deserialize;
@@ -52,13 +53,14 @@ pub struct OfStreamQuery {
     pub limit: Option<u32>,
 }
 
-async fn listed(req: &HttpRequest, filter: Filter, query: PageQuery) -> Result<web::Json<Page<Session>>, ApiError> {
+async fn listed(req: &HttpRequest, filter: Filter, query: PageQuery) -> Result<web::Json<Page<SessionRead>>, ApiError> {
     let limit = query.limit()?;
     let after: Option<SessionId> = query.after()?;
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
     let found = caller::state(req).sessions.list(filter, after, wanted).await?;
     let sessions = found.into_iter().map(|known| known.session).collect();
-    Ok(web::Json(page(sessions, limit, |session: &Session| session.id)))
+    let Page { items, next_cursor } = page(sessions, limit, |session: &Session| session.id);
+    Ok(web::Json(Page { items: traffic::shown(&caller::state(req), items).await, next_cursor }))
 }
 
 /// Lists open sessions: of one's own streams, for admins of all.
@@ -66,12 +68,12 @@ async fn listed(req: &HttpRequest, filter: Filter, query: PageQuery) -> Result<w
 /// # Errors
 /// Redis away; [`ApiError::BadRequest`] for a bad query.
 #[utoipa::path(get, path = "/v1/sessions", tag = "sessions", security(("bearer" = [])), params(ListQuery),
-    responses((status = 200, body = Page<Session>), (status = 503, description = "redis-away")))]
+    responses((status = 200, body = Page<SessionRead>), (status = 503, description = "redis-away")))]
 pub async fn list(
     user: User,
     req: HttpRequest,
     query: web::Query<ListQuery>,
-) -> Result<web::Json<Page<Session>>, ApiError> {
+) -> Result<web::Json<Page<SessionRead>>, ApiError> {
     let query = query.into_inner();
     let named = query.stream.as_deref().map(StreamId::parse).transpose().map_err(|_| ApiError::StreamNotFound)?;
     let streams = if user.identity.is_admin() {
@@ -92,12 +94,12 @@ pub async fn list(
 /// As [`list`].
 #[utoipa::path(get, path = "/v1/streams/{stream}/sessions", tag = "sessions", security(("bearer" = [])),
     params(OfStreamQuery, ("stream" = String, Path, description = "Stream id")),
-    responses((status = 200, body = Page<Session>), (status = 404, description = "stream-not-found")))]
+    responses((status = 200, body = Page<SessionRead>), (status = 404, description = "stream-not-found")))]
 pub async fn of_stream(
     owner: Owner,
     req: HttpRequest,
     query: web::Query<OfStreamQuery>,
-) -> Result<web::Json<Page<Session>>, ApiError> {
+) -> Result<web::Json<Page<SessionRead>>, ApiError> {
     let query = query.into_inner();
     let filter = Filter { streams: Some(vec![owner.stream.0.id]), role: query.role };
     listed(&req, filter, PageQuery { cursor: query.cursor, limit: query.limit }).await
@@ -115,9 +117,11 @@ async fn seen(user: &User, req: &HttpRequest, path: &str) -> Result<Known, ApiEr
 /// # Errors
 /// [`ApiError::SessionNotFound`]; Redis away.
 #[utoipa::path(get, path = "/v1/sessions/{session}", tag = "sessions", security(("bearer" = [])), params(("session" = String, Path, description = "Session id")),
-    responses((status = 200, body = Session), (status = 404, description = "session-not-found")))]
-pub async fn get(user: User, req: HttpRequest, path: web::Path<String>) -> Result<web::Json<Session>, ApiError> {
-    Ok(web::Json(seen(&user, &req, &path).await?.session))
+    responses((status = 200, body = SessionRead), (status = 404, description = "session-not-found")))]
+pub async fn get(user: User, req: HttpRequest, path: web::Path<String>) -> Result<web::Json<SessionRead>, ApiError> {
+    let session = seen(&user, &req, &path).await?.session;
+    let shown = traffic::shown(&caller::state(&req), vec![session]).await.pop();
+    shown.map(web::Json).ok_or(ApiError::SessionNotFound)
 }
 
 /// Ends a session: 204, also when it had ended already.

@@ -107,7 +107,9 @@ pub async fn left_behind(state: &State, stream: &StreamId, node: &NodeId, servic
     let filter = Filter { streams: Some(vec![stream.clone()]), role: Some(Role::Play) };
     let listed = state.sessions.list(filter, None, SESSIONS_MAX).await;
     let mut behind = skipped(state, "session", listed).unwrap_or_default();
-    behind.retain(|known| known.session.node != *node || known.session.service != *service);
+    // An edge follows its viewers' stream by itself.
+    let here = |known: &Known| known.session.node == *node && known.session.service == *service;
+    behind.retain(|known| !here(known) && !known.session.is_edges_own());
     if behind.is_empty() {
         return 0;
     }
@@ -161,7 +163,8 @@ pub async fn end_by(state: &State, by: &By, reason: EndReason) -> Result<usize, 
         By::Credential(_, credential) => Which::Credential(credential),
     };
     let publishers = claims::end(&state.pg, which, reason).await?;
-    let owners: Vec<Owner> = viewers.iter().map(connection).collect();
+    // Those that an edge carries alone end by the news.
+    let owners: Vec<Owner> = viewers.iter().filter(|known| !known.session.is_edges_own()).map(connection).collect();
     if !owners.is_empty() {
         kicks::owe(&state.pg, &owners, claims::reason_word(reason), 0).await?;
     }

@@ -13,6 +13,7 @@ mod claims_rules;
 mod direct;
 mod documents;
 mod edge;
+mod edge_sessions;
 mod events;
 mod gossip;
 mod health;

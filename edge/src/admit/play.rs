@@ -1,10 +1,10 @@
 //! Who may play.
 
-use super::{Admission, Admitted, Ask, Claimed, limit_name, script};
+use super::{Admission, Admitted, Ask, Bounds, Claimed, limit_name, script};
 use crate::{config::AuthMode, error::ApiError};
 use kit::kv::{Cmd, Reply};
 use proto::{
-    TokenId,
+    StreamId, TokenId,
     fleet::{Placement, StreamCache},
     internal::Credential,
     keys,
@@ -39,30 +39,31 @@ impl Admission {
         let (stream, token) = (next(!open), next(claimed.is_ok()));
         let placement = next(want_placement).and_then(|reply| reply.json::<Placement>().ok().flatten());
         if open {
-            return Ok(Admitted { credential: Credential::Open, taken: None, placement });
+            return Ok(Admitted { credential: Credential::Open, taken: None, placement, bounds: Bounds::default() });
         }
-        if self.visible(ask, stream.as_ref()).await? != Visibility::Private {
-            return Ok(Admitted { credential: Credential::Open, taken: None, placement });
+        if self.visible(ask.stream, stream.as_ref()).await? != Visibility::Private {
+            return Ok(Admitted { credential: Credential::Open, taken: None, placement, bounds: Bounds::default() });
         }
         let Claimed::Token(claims) = claimed? else { return Err(ApiError::Internal) };
         self.check_token(&claims, token.as_ref()).await?;
         let taken = if claims.single_use { Some(self.take(&claims, ask).await?) } else { None };
-        Ok(Admitted { credential: Credential::Token { jti: claims.jti }, taken, placement })
+        let bounds = Bounds { expires_at: Some(claims.exp), client: claims.ip };
+        Ok(Admitted { credential: Credential::Token { jti: claims.jti }, taken, placement, bounds })
     }
 
     /// Who may play, by Redis, else control-api, else as it was when last asked, else nobody without a token.
-    async fn visible(&self, ask: Ask<'_>, reply: Option<&Reply>) -> Result<Visibility, ApiError> {
+    pub(super) async fn visible(&self, stream: &StreamId, reply: Option<&Reply>) -> Result<Visibility, ApiError> {
         let cached = reply.and_then(|reply| reply.json::<StreamCache>().ok().flatten());
         let known = match cached {
             Some(cache) => Some(cache),
-            None => self.stream_of_control(ask.stream).await?,
+            None => self.stream_of_control(stream).await?,
         };
         match known {
             Some(cache) => {
-                self.replica.learn_visibility(ask.stream, cache.visibility);
+                self.replica.learn_visibility(stream, cache.visibility);
                 Ok(cache.visibility)
             }
-            None => Ok(self.replica.visibility(ask.stream).unwrap_or(Visibility::Private)),
+            None => Ok(self.replica.visibility(stream).unwrap_or(Visibility::Private)),
         }
     }
 

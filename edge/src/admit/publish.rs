@@ -52,7 +52,12 @@ impl Admission {
                 self.check_token(&claims, reply).await.map(|()| (Credential::Token { jti: claims.jti }, None))
             }
         };
-        verdict.map(|(credential, taken)| Admitted { credential, taken, placement: None })
+        verdict.map(|(credential, taken)| Admitted {
+            credential,
+            taken,
+            placement: None,
+            bounds: super::Bounds::default(),
+        })
     }
 
     /// What the credential says by itself; `None` when none is asked for.

@@ -37,7 +37,7 @@ pub(super) fn deadline() -> Instant {
 }
 
 /// A fresh session id.
-pub(super) fn draw_session() -> SessionId {
+pub(crate) fn draw_session() -> SessionId {
     SessionId::from_bytes(kit::random::bytes())
 }
 

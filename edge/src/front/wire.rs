@@ -5,6 +5,7 @@ use crate::{
     admit::Admission,
     config::Config,
     control::Control,
+    hls::Hls,
     hooks::Hooks,
     metrics::Metrics,
     nodes::{Keeper, NodeTable, Nodes},
@@ -32,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) control: Control,
     pub(crate) srs: SrsClient,
     pub(crate) hooks: Hooks,
+    pub(crate) hls: Hls,
     /// Cancelled when this edge takes no more sessions, because it is about to end.
     pub(crate) leaving: CancellationToken,
     /// Flows under way; the process waits for them before it ends.

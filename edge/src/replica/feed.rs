@@ -6,7 +6,9 @@ use super::{
 };
 use crate::metrics::Metrics;
 use kit::kv::{Cmd, Kv, KvError, News};
-use proto::{TokenId, event::Event, fleet::Placement, keys, node::Membership, secret::PublishedSecrets};
+use proto::{
+    TokenId, event::Event, fleet::Placement, keys, node::Membership, secret::PublishedSecrets, session::Protocol,
+};
 use serde::Deserialize;
 use std::{future::pending, sync::Arc, time::Duration};
 use tokio::{
@@ -179,12 +181,17 @@ impl Feed {
         match &event {
             Event::StreamLive { placement, .. } => self.replica.change_placements(|all| all.live(placement.clone())),
             Event::StreamEnded { stream, epoch, .. } => self.replica.change_placements(|all| all.ended(stream, *epoch)),
-            Event::SessionClosed { id, .. } => self.replica.learn_closed(*id),
+            Event::SessionClosed { id, reason, .. } => self.replica.learn_ended(*id, *reason),
             Event::TokenRevoked { jti, expires_at } => self.replica.learn_revoked(*jti, *expires_at),
             Event::StreamChanged { stream, .. } => self.replica.forget_stream(stream),
             Event::SecretsChanged => self.read_secrets_soon(),
             Event::MembersChanged { .. } | Event::NodeUp { .. } | Event::NodeDown { .. } => self.read_members_soon(),
-            Event::SessionOpened { .. } | Event::KeyRevoked { .. } => {}
+            // An HLS session may be taken up again by another edge, under its own id.
+            Event::SessionOpened { session, .. } if session.protocol == Protocol::Hls => {
+                self.replica.learn_opened(&session.id);
+            }
+            Event::SessionOpened { .. } => {}
+            Event::KeyRevoked { .. } => {}
         }
         self.listener.event(&event);
     }

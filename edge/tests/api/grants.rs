@@ -34,7 +34,7 @@ async fn a_publisher_s_grant_holds_the_stream_until_it_is_dropped() {
     let grant = front.grant(publish(&world)).await.unwrap();
     assert!(world.truth.claimed(&cam()));
     assert!(matches!(front.grant(publish(&world)).await, Err(ApiError::StreamBusy { .. })));
-    assert_eq!(grant.node().at.http.as_deref(), Some("127.0.0.1:8080"));
+    assert_eq!(grant.node().at.rtmp.as_deref(), Some("127.0.0.1:1935"));
     drop(grant);
     until("its reservation is released", || async { !world.truth.claimed(&cam()) }).await;
     assert!(front.grant(publish(&world)).await.is_ok());

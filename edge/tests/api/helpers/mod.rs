@@ -148,7 +148,8 @@ impl World {
         for number in 0..nodes {
             fakes.push(FakeSrs::start(&format!("n{number}"), truth.clone()).await);
         }
-        let upstream: Vec<String> = fakes.iter().map(|n| format!("http://{}?id={}", n.address, n.node)).collect();
+        let upstream: Vec<String> =
+            fakes.iter().map(|n| format!("http://{}?id={}&http={}", n.address, n.node, n.address.port())).collect();
         let secrets = PublishedSecrets {
             current: keyring.current.encode(),
             previous: None,

@@ -2,7 +2,7 @@
 
 use super::{
     truth::{Hook, Truth},
-    wire::{self, Reply, Request},
+    wire::{self, Endless, Reply, Request},
 };
 use proto::{NodeId, ServiceId, session::Role};
 use serde_json::json;
@@ -53,6 +53,9 @@ struct State {
     seen: Vec<Request>,
     held: BTreeMap<String, Held>,
     drawn: u32,
+    files: BTreeMap<String, Vec<u8>>,
+    slow_files: Duration,
+    flv: Option<Endless>,
 }
 
 /// One fake node.
@@ -97,6 +100,37 @@ impl FakeSrs {
         let inner = Node { node: self.node.clone(), service, state: self.state.clone(), truth: self.truth.clone() };
         let (_, listening) = wire::serve_at(self.address, move |request| inner.handle(request)).await;
         *self.listening.lock().unwrap() = listening;
+    }
+
+    /// Puts a file under `/live/`; none when empty.
+    pub(crate) fn put(&self, file: &str, bytes: impl Into<Vec<u8>>) {
+        self.state.lock().unwrap().files.insert(format!("/live/{file}"), bytes.into());
+    }
+
+    /// Puts a playlist of segments from `first` on, and the segments, each of which says its own name.
+    pub(crate) fn segments(&self, stream: &str, first: u64, count: u64) {
+        let mut list = format!("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-MEDIA-SEQUENCE:{first}\n#EXT-X-TARGETDURATION:2\n");
+        for number in first..first + count {
+            list.push_str(&format!("#EXTINF:2.000, no desc\n{stream}-{number}.ts\n"));
+            self.put(&format!("{stream}-{number}.ts"), format!("{} {stream}-{number}.ts", self.node));
+        }
+        self.put(&format!("{stream}.m3u8"), list);
+    }
+
+    /// Answers every file after a while.
+    pub(crate) fn slow_files(&self, wait: Duration) {
+        self.state.lock().unwrap().slow_files = wait;
+    }
+
+    /// Answers HTTP-FLV so.
+    pub(crate) fn flv(&self, endless: Endless) {
+        self.state.lock().unwrap().flv = Some(endless);
+    }
+
+    /// How often a file was asked for.
+    pub(crate) fn fetched(&self, file: &str) -> usize {
+        let path = format!("/live/{file}");
+        self.state.lock().unwrap().seen.iter().filter(|request| request.path == path).count()
     }
 
     /// Queues what to do with the next POSTs; after them it accepts.
@@ -145,10 +179,32 @@ impl Node {
             ("GET", path) if path.starts_with("/api/v1/versions") => {
                 self.ok(json!({"data": {"major": 5, "minor": 0, "revision": 216, "version": "5.0.216"}}))
             }
+            ("GET", path) if path.ends_with(".flv") => self.endless(&request),
+            ("GET", path) if path.starts_with("/live/") => self.file(path),
             ("GET", path) if path.starts_with("/api/v1/streams") => self.ok(json!({"streams": []})),
             ("GET", path) if path.starts_with("/api/v1/summaries") => self.ok(json!({"data": {"ok": true}})),
             _ => Reply::Close,
         }
+    }
+
+    fn file(&self, path: &str) -> Reply {
+        let state = self.state.lock().unwrap();
+        let reply = match state.files.get(path) {
+            Some(bytes) => Reply::Http(200, vec![("Content-Type", "video/MP2T".to_owned())], bytes.clone()),
+            None => Reply::Http(404, vec![("Content-Type", "text/plain".to_owned())], b"Not Found".to_vec()),
+        };
+        if state.slow_files.is_zero() { reply } else { Reply::Later(state.slow_files, Box::new(reply)) }
+    }
+
+    /// SRS asks its hook, says nothing until there is media, and hangs up on a refusal.
+    fn endless(&self, request: &Request) -> Reply {
+        let stream = request.path.trim_start_matches("/live/").trim_end_matches(".flv");
+        let ticket = request.param("kst").unwrap_or_default();
+        if let Err(why) = self.truth.admits(&self.node, &self.service, stream, ticket) {
+            eprintln!("a fake hook refuses: {why}");
+            return Reply::Close;
+        }
+        self.state.lock().unwrap().flv.clone().map_or(Reply::Hang, Reply::Endless)
     }
 
     fn ok(&self, mut more: serde_json::Value) -> Reply {

@@ -5,7 +5,7 @@ use proto::{
     NodeId, ServiceId, SessionId, StreamId, UserId,
     event::Event,
     fleet::{Placement, StreamCache},
-    internal::{ReleaseRequest, ReserveRequest, open_bearer},
+    internal::{ReleaseRequest, ReserveRequest, SessionsRequest, open_bearer},
     keys,
     node::{Member, Membership, Met, NodeReport},
     secret::Keyring,
@@ -39,6 +39,7 @@ struct Known {
     version: u64,
     forwards: bool,
     undecided: bool,
+    told: Vec<SessionsRequest>,
 }
 
 /// What a node's hook says of a client that asks.
@@ -126,6 +127,54 @@ impl Truth {
         }
     }
 
+    /// What edges told of sessions they carry alone.
+    pub(crate) fn told(&self) -> Vec<SessionsRequest> {
+        self.known.lock().unwrap().told.clone()
+    }
+
+    /// Writes an edge's own sessions as control-api does, and tells of them.
+    fn carried(&self, asked: &SessionsRequest) {
+        for one in &asked.opened {
+            let session = json!({"id": one.id, "stream": one.stream, "role": "play", "protocol": one.protocol, "node": one.node,
+                "service": one.service, "client_id": one.id.to_string(), "edge": asked.edge, "epoch": one.epoch,
+                "opened_at": "2026-11-24T00:00:00Z"});
+            self.redis(&["SET", &keys::session(&one.id), &session.to_string()]);
+            let told = json!({"event": "session_opened", "session": session, "owner": null});
+            self.redis(&["PUBLISH", keys::EVENTS, &told.to_string()]);
+        }
+    }
+
+    /// Ends a session as a kick or a lost edge does.
+    pub(crate) fn end_session(&self, id: SessionId, stream: &StreamId, reason: EndReason) {
+        let body = json!({"id": id, "stream": stream, "role": "play", "protocol": "hls", "node": "n0", "service": "9j51a805",
+            "client_id": id.to_string(), "opened_at": "2026-11-24T00:00:00Z", "closed_at": "2026-11-24T00:00:01Z", "reason": reason});
+        self.redis(&["SET", &keys::session(&id), &body.to_string()]);
+        self.tell(&Event::SessionClosed { id, stream: stream.clone(), owner: None, reason });
+    }
+
+    /// Whether a ticket of a player without ICE is good for a node.
+    pub(crate) fn admits(&self, node: &NodeId, service: &ServiceId, stream: &str, ticket: &str) -> Result<(), String> {
+        let stream = StreamId::parse(stream).map_err(|e| e.to_string())?;
+        let scope = Scope { node, service, stream: &stream };
+        let ticket = Ticket::open(ticket, &self.keyring, scope).map_err(|e| e.to_string())?;
+        let fits =
+            ticket.role == Role::Play && !ticket.expired(kit::clock::unix()) && ticket.fits(Role::Play, None).is_ok();
+        if fits { Ok(()) } else { Err("role, time or ufrag".to_owned()) }
+    }
+
+    /// Publishes on a node without any client: placement and news.
+    pub(crate) fn live_on(&self, node: &super::srs::FakeSrs, stream: &str, epoch: u64) {
+        let stream = StreamId::parse(stream).unwrap();
+        self.go_live(&stream, &node.node, &node.run(), epoch, SessionId::from_bytes([9; 16]));
+    }
+
+    /// The publisher is gone.
+    pub(crate) fn ended(&self, stream: &str, epoch: u64) {
+        let stream = StreamId::parse(stream).unwrap();
+        self.redis(&["DEL", &keys::placement(&stream)]);
+        self.tell(&Event::StreamEnded { stream, epoch, owner: None, reason: EndReason::ClientLeft });
+    }
+
     /// From now on every hook is refused.
     pub(crate) fn refuse_hooks(&self) {
         self.known.lock().unwrap().refuse_hooks = true;
@@ -166,6 +215,13 @@ impl Truth {
                 let node = last.strip_suffix(":report").unwrap().to_owned();
                 known.reports.push((node, serde_json::from_slice(&request.body).unwrap()));
                 Reply::Http(204, Vec::new(), Vec::new())
+            }
+            _ if path == "/internal/v1/sessions" => {
+                let asked: SessionsRequest = serde_json::from_slice(&request.body).unwrap();
+                known.told.push(asked.clone());
+                drop(known);
+                self.carried(&asked);
+                Reply::json(200, &json!({}))
             }
             _ if path == "/internal/v1/claims" && known.undecided => problem(503, "unavailable"),
             _ if path == "/internal/v1/claims" => reserve(&mut known, &request.body),

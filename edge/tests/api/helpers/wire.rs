@@ -1,6 +1,16 @@
 //! HTTP/1.1 by hand: a server that may also hang, hang up or babble, and a client that sends exactly the bytes it is given.
 
-use std::{collections::BTreeMap, future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -36,6 +46,30 @@ pub(crate) enum Reply {
     Later(Duration, Box<Reply>),
     /// Says nothing and keeps the connection for as long as the client does.
     Hang,
+    /// Bytes, then the same piece again and again for as long as the client takes it and this says so; how many were taken is counted.
+    Endless(Endless),
+}
+
+/// An answer without an end.
+#[derive(Debug, Clone)]
+pub(crate) struct Endless {
+    pub(crate) head: Vec<u8>,
+    pub(crate) piece: Vec<u8>,
+    pub(crate) every: Duration,
+    pub(crate) on: Arc<AtomicBool>,
+    pub(crate) taken: Arc<AtomicU64>,
+}
+
+impl Endless {
+    async fn send(self, socket: &mut TcpStream) {
+        if socket.write_all(&self.head).await.is_err() {
+            return;
+        }
+        while self.on.load(Ordering::Relaxed) && socket.write_all(&self.piece).await.is_ok() {
+            self.taken.fetch_add(self.piece.len() as u64, Ordering::Relaxed);
+            tokio::time::sleep(self.every).await;
+        }
+    }
 }
 
 impl Reply {
@@ -89,6 +123,7 @@ async fn one(mut socket: TcpStream, handler: Handler) {
         }
         Reply::Raw(bytes) => drop(socket.write_all(&bytes).await),
         Reply::Close => {}
+        Reply::Endless(endless) => endless.send(&mut socket).await,
         Reply::Hang => drop(socket.read(&mut [0; 1]).await),
     }
 }
