@@ -49,6 +49,8 @@ const fn code(role: Role, error: &ApiError) -> &'static str {
         | ApiError::UpstreamRefused
         | ApiError::Away { .. }
         | ApiError::Internal
+        | ApiError::EdgeFull
+        | ApiError::MediaLate
         // None of these comes from a grant.
         | ApiError::NotFound
         | ApiError::MethodNotAllowed { .. }
@@ -63,7 +65,10 @@ const fn code(role: Role, error: &ApiError) -> &'static str {
         | ApiError::IceRestart
         | ApiError::IfMatchMissing
         | ApiError::IfMatchMismatch
-        | ApiError::SessionUnknown => FAILED,
+        | ApiError::SessionUnknown
+        | ApiError::SegmentUnknown
+        | ApiError::ThumbnailAbsent
+        | ApiError::ThumbnailsOff => FAILED,
     };
     match role {
         Role::Publish => publish,

@@ -107,7 +107,10 @@ async fn pages_come_from_the_build(up: &Up) {
         assert_eq!(header(&script, "cache-control"), "public, max-age=31536000, immutable");
     }
     let frame = reqwest::get(format!("{}/embed/some-stream", up.cluster.origin())).await.unwrap();
-    assert!(header(&frame, "content-security-policy").ends_with("frame-ancestors *"), "other sites may frame the player");
+    assert!(
+        header(&frame, "content-security-policy").ends_with("frame-ancestors *"),
+        "other sites may frame the player"
+    );
     let gone = reqwest::get(format!("{}/assets/gone.js", up.cluster.origin())).await.unwrap();
     assert_eq!(gone.status(), StatusCode::NOT_FOUND, "a script that is gone is no page");
 }
