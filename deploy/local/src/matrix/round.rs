@@ -18,11 +18,13 @@ use proto::{
 };
 use reqwest::Method;
 use serde_json::Value;
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 use tokio::{process::Child, time::Instant};
 
 /// From the start of a publisher until the API calls its stream live.
 const LIVE_WITHIN: Duration = Duration::from_secs(20);
+/// From a live stream until its node knows picture and sound: SRS makes no sound of WebRTC's before the publisher's first sender report.
+const MEDIA_WITHIN: Duration = Duration::from_secs(10);
 /// From a live stream until HLS has something to play: SRS cuts segments of 2 s.
 const SEGMENTS_WITHIN: Duration = Duration::from_secs(20);
 /// Between two looks.
@@ -33,6 +35,8 @@ pub(crate) struct Lab {
     owner: Api,
     admin: Api,
     http: reqwest::Client,
+    /// APIs of the media nodes, by their ids.
+    nodes: BTreeMap<String, String>,
     /// Publishers come in here.
     publish: Door,
     /// Players come in here.
@@ -54,6 +58,7 @@ impl Lab {
             owner: account(cluster).await?,
             admin: Api::new(&admin.api).sign_in(&admin.email, &admin.password).await?,
             http: reqwest::Client::builder().no_proxy().build().unwrap_or_default(),
+            nodes: cluster.plan().nodes.iter().map(|node| (node.id(), node.api_url())).collect(),
             publish: door(cluster, 0),
             play: door(cluster, 1),
             local_ip: cluster.plan().candidate(),
@@ -79,6 +84,8 @@ impl Lab {
         let Some(node) = self.until(LIVE_WITHIN, async || self.node_of(&stream).await).await else {
             return Round::failed(source, format!("not live within {} s", LIVE_WITHIN.as_secs()));
         };
+        // What does not come in time is the players' to say.
+        self.until(MEDIA_WITHIN, async || self.has_both(&node, &stream).await.then_some(())).await;
         let mut round = Round { node: Some(node), failed: None, ..Round::failed(source, String::new()) };
         round.session_on = self.sessions(&stream, Role::Publish, source.protocol()).await;
         for sink in Sink::ALL {
@@ -138,6 +145,15 @@ impl Lab {
             let left = async || self.sessions(stream, Role::Play, sink.protocol()).await.is_empty().then_some(());
             self.until(Duration::from_secs(5), left).await;
         }
+    }
+
+    /// Whether the node knows picture and sound of the stream.
+    async fn has_both(&self, node: &str, stream: &str) -> bool {
+        let Some(api) = self.nodes.get(node) else { return false };
+        let Ok(response) = self.http.get(format!("{api}/api/v1/streams/?count=1000")).send().await else { return false };
+        let body: Value = response.json().await.unwrap_or_default();
+        let mut streams = body["streams"].as_array().into_iter().flatten();
+        streams.any(|known| known["name"] == stream && known["audio"].is_object() && known["video"].is_object())
     }
 
     async fn has_segments(&self, playlist: &str) -> bool {
