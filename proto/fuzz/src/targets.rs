@@ -7,10 +7,16 @@
 mod gossip;
 #[path = "targets/handle.rs"]
 mod handle;
+#[path = "targets/hls.rs"]
+mod hls;
+#[path = "targets/rtmp.rs"]
+mod rtmp;
 #[path = "targets/sdp.rs"]
 mod sdp;
 #[path = "targets/stream_key.rs"]
 mod stream_key;
+#[path = "targets/stun.rs"]
+mod stun;
 #[path = "targets/ticket.rs"]
 mod ticket;
 
@@ -21,11 +27,19 @@ pub(crate) type Target = (&'static str, fn(&[u8]));
 pub(crate) const ALL: &[Target] = &[
     ("gossip", gossip::run),
     ("handle", handle::run),
+    ("m3u8", hls::playlist),
+    ("rtmp_amf0", rtmp::amf0),
+    ("rtmp_chunk", rtmp::chunk),
+    ("rtmp_handshake", rtmp::handshake),
+    ("rtmp_session", rtmp::session),
     ("sdp_answer", sdp::answer),
     ("sdp_fragment", sdp::fragment),
     ("sdp_offer", sdp::offer),
+    ("segment_name", hls::segment),
     ("stream_key", stream_key::run),
+    ("stun", stun::run),
     ("ticket", ticket::run),
+    ("viewer", hls::viewer),
 ];
 
 /// Whatever it is: that it came back at all is what counts.

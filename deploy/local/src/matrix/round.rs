@@ -150,7 +150,9 @@ impl Lab {
     /// Whether the node knows picture and sound of the stream.
     async fn has_both(&self, node: &str, stream: &str) -> bool {
         let Some(api) = self.nodes.get(node) else { return false };
-        let Ok(response) = self.http.get(format!("{api}/api/v1/streams/?count=1000")).send().await else { return false };
+        let Ok(response) = self.http.get(format!("{api}/api/v1/streams/?count=1000")).send().await else {
+            return false;
+        };
         let body: Value = response.json().await.unwrap_or_default();
         let mut streams = body["streams"].as_array().into_iter().flatten();
         streams.any(|known| known["name"] == stream && known["audio"].is_object() && known["video"].is_object())
