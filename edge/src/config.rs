@@ -54,6 +54,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// `EDGE_HOOKS_FROM`: where media nodes' hooks may come from; default loopback and private networks.
     pub hooks_from: Networks,
+    /// `EDGE_METRICS_FROM`: who may read `/metrics`; default loopback and private networks.
+    pub metrics_from: Networks,
     /// `EDGE_AUTH`: `token` (default) or `open`.
     pub auth: AuthMode,
     /// `EDGE_RATE_LIMIT`: `{per second}:{burst}` of each kind of request from one address, or `off`; default `50:200`. Publishing
@@ -296,6 +298,7 @@ impl Config {
             cors: env_mut.or("EDGE_CORS_ORIGINS", CorsOrigins::Any),
             trusted_proxies: env_mut.or("TRUSTED_PROXIES", TrustedProxies::default()),
             hooks_from: env_mut.or("EDGE_HOOKS_FROM", Networks::private()),
+            metrics_from: env_mut.or("EDGE_METRICS_FROM", Networks::private()),
             auth: env_mut.or("EDGE_AUTH", AuthMode::Token),
             rate_limit: env_mut.or("EDGE_RATE_LIMIT", RateLimit::default()),
             secret: secret(env_mut),

@@ -7,6 +7,7 @@ use super::{
 use crate::{ApiError, Front};
 use actix_web::{HttpRequest, http::header, web};
 use futures_util::StreamExt as _;
+use kit::net::Networks;
 use proto::StreamId;
 use std::{net::IpAddr, time::Duration};
 
@@ -61,6 +62,15 @@ pub(crate) fn client(req: &HttpRequest, front: &Front) -> Result<IpAddr, ApiErro
     let peer = peer(req).ok_or(ApiError::Internal)?;
     let lines: Vec<&str> = req.headers().get_all(header::X_FORWARDED_FOR).filter_map(|v| v.to_str().ok()).collect();
     Ok(front.config().trusted_proxies.client(peer, lines.into_iter()))
+}
+
+/// The client's address, if it is among `networks`. Nobody inside sends `X-Forwarded-For`, so a request that has it came through a proxy, which must be one that is
+/// trusted.
+pub(crate) fn inside(req: &HttpRequest, front: &Front, networks: &Networks) -> Result<Option<IpAddr>, ApiError> {
+    let proxied = req.headers().contains_key(header::X_FORWARDED_FOR) || req.headers().contains_key(header::FORWARDED);
+    let by_trusted = peer(req).is_some_and(|peer| front.config().trusted_proxies.contains(peer));
+    let from = client(req, front)?;
+    Ok(Some(from).filter(|from| networks.contains(*from) && (!proxied || by_trusted)))
 }
 
 /// What the request says of the address it was sent to; forwarded values only by a trusted proxy's word.

@@ -1,5 +1,6 @@
 //! `/healthz`, `/readyz`, `/metrics`.
 
+use super::extract;
 use crate::{ApiError, Front};
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde::Serialize;
@@ -45,9 +46,12 @@ fn only(query: &str) -> Option<Vec<&str>> {
     Some(value.split(',').collect())
 }
 
-/// Everything counted, in Prometheus's text format.
-pub(crate) async fn metrics(front: web::Data<Front>) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(front.metrics().render())
+/// Everything counted, in Prometheus's text format. To strangers it does not exist: the edge's port is public.
+pub(crate) async fn metrics(req: HttpRequest, front: web::Data<Front>) -> Result<HttpResponse, ApiError> {
+    if extract::inside(&req, &front, &front.config().metrics_from)?.is_none() {
+        return Err(ApiError::NotFound);
+    }
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(front.metrics().render()))
 }
 
 /// Any other method: 405.

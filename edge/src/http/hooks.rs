@@ -78,17 +78,12 @@ pub(crate) async fn refuse(req: HttpRequest, front: web::Data<Front>) -> Result<
     Err(ApiError::MethodNotAllowed { allow: "POST" })
 }
 
-/// Whose hook it is. No media node sends `X-Forwarded-For`, so a request that has it came through a proxy, which must be one that is trusted.
+/// Whose hook it is.
 fn source(req: &HttpRequest, front: &Front, kind: &'static str) -> Result<IpAddr, ApiError> {
-    let config = front.config();
-    let proxied = req.headers().contains_key(header::X_FORWARDED_FOR) || req.headers().contains_key(header::FORWARDED);
-    let by_trusted = req.peer_addr().is_some_and(|peer| config.trusted_proxies.contains(peer.ip()));
-    let from = extract::client(req, front)?;
-    if config.hooks_from.contains(from) && (!proxied || by_trusted) {
-        return Ok(from);
-    }
-    front.hooks().stranger(kind);
-    Err(ApiError::NotFound)
+    extract::inside(req, front, &front.config().hooks_from)?.ok_or_else(|| {
+        front.hooks().stranger(kind);
+        ApiError::NotFound
+    })
 }
 
 /// Names that cannot be a node's or its secret's are nobody's.

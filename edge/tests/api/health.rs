@@ -40,3 +40,18 @@ async fn metrics_have_no_stream_token_or_handle_in_them() {
     assert!(text.contains("route=\"session\""));
     assert!(!text.contains(session.url.rsplit('/').next().unwrap()) && !text.contains("\"cam\""));
 }
+
+#[actix_web::test]
+async fn metrics_are_not_there_for_strangers() {
+    let world = World::with(1, &[("EDGE_METRICS_FROM", "10.0.0.0/8")]).await;
+    let status = async |forwarded: Option<&str>| {
+        let mut request = world.request(Method::GET, &world.url("/metrics"));
+        if let Some(address) = forwarded {
+            request = request.header("x-forwarded-for", address);
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(status(None).await, 404, "from loopback, which is not listed");
+    // Loopback is a trusted proxy, so its word for the client counts.
+    assert_eq!((status(Some("10.1.2.3")).await, status(Some("203.0.113.9")).await), (200, 404));
+}
