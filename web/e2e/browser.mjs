@@ -20,12 +20,13 @@ const FLAGS = [
   "--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks",
 ];
 
-/** Chromium with a fake camera and microphone. */
+/** Chromium with a fake camera and microphone; what the camera sees may be a file (`KEYSTONE_E2E_CAMERA`, .mjpeg or .y4m). */
 export function launch(flags = []) {
+  const camera = process.env.KEYSTONE_E2E_CAMERA;
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     headless: true,
-    args: [...FLAGS, ...flags],
+    args: [...FLAGS, ...flags, ...(camera ? [`--use-file-for-fake-video-capture=${camera}`] : [])],
   });
 }
 

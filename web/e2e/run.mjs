@@ -6,6 +6,7 @@
  * KEYSTONE_BIN          the program `keystone`, target/debug/keystone
  * KEYSTONE_PORT_BASE    --port-base of that cluster, 0
  * CHROMIUM              the browser, /usr/bin/chromium
+ * KEYSTONE_E2E_CAMERA   a file in place of the fake camera's own picture
  * KEYSTONE_SCREENSHOTS  folder for pictures, .keystone/screenshots at the top of the tree
  * KEYSTONE_E2E_SECONDS  how long frames have to go on rising, 5
  */

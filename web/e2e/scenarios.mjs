@@ -36,6 +36,12 @@ export async function live({ browser, base, said, step, shot, seconds }) {
   const started = Date.now();
   await goLive(publisher);
   await rises(publisher, "frames", 1);
+  step("look at other pages while live, and come back");
+  await publisher.getByRole("link", { name: "Overview" }).click();
+  await publisher.getByText("You are publishing from this window").waitFor();
+  await shot(publisher, "live-elsewhere");
+  await publisher.getByRole("link", { name: "Go back" }).click();
+  await publisher.locator('[data-phase="live"]').waitFor();
   step("watch");
   await rises(viewer, "frames", 1);
   const firstFrameMs = Date.now() - started;

@@ -9,7 +9,8 @@ import { go, parse, type Route, usePath, useTitle } from "./router";
 import { Icon } from "./ui/icons";
 import { lazy } from "./ui/lazy";
 import { Menu } from "./ui/menu";
-import { Waiting } from "./ui/parts";
+import { useOnAir } from "./ui/onair";
+import { Lamp, Waiting } from "./ui/parts";
 
 // The directory comes with the frame; every other page when it is asked for.
 const Watch = lazy(() => import("./pages/watch").then((module) => module.Watch));
@@ -54,6 +55,7 @@ export function App(): JSX.Element {
         </div>
       </header>
       <Away />
+      <LiveBar path={path} />
       <main id="main" ref={main} tabIndex={-1} class={route.page === "watch" ? "wide" : undefined}>
         <Shown route={route} />
       </main>
@@ -99,6 +101,25 @@ function Away(): JSX.Element | null {
         does.
       </span>
     </div>
+  );
+}
+
+/** Whoever is live and looks at another page is not left wondering. */
+function LiveBar({ path }: { path: string }): JSX.Element | null {
+  const onAir = useOnAir();
+  const home = `/streams/${onAir?.stream}/live`;
+  if (onAir === undefined || path === home) return null;
+  return (
+    <aside class="live-bar" aria-label="On air">
+      <Lamp on={onAir.phase === "live"} label={onAir.phase === "live" ? "Live" : "Reconnecting…"} />
+      <span>You are publishing from this window.</span>
+      <a class="button small" href={home}>
+        Go back
+      </a>
+      <button type="button" class="small danger" onClick={onAir.stop}>
+        Stop
+      </button>
+    </aside>
   );
 }
 

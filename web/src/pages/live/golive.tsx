@@ -8,10 +8,13 @@ import { QUALITIES, type Quality } from "../../rtc/whip";
 import { Copy } from "../../ui/copy";
 import { Icon } from "../../ui/icons";
 import { Note, Refusal } from "../../ui/notice";
-import { Figure, watchPath } from "../../ui/parts";
+import { useOnAir } from "../../ui/onair";
+import { Empty, Figure, watchPath } from "../../ui/parts";
 import { bitrate, delay } from "../../ui/time";
 import { Meter } from "./meter";
-import { type Phase, type Publisher, usePublisher } from "./use-publisher";
+import { type Phase, type Publisher, type Shown, usePublisher } from "./publisher";
+
+const DEFAULT: Wish = { source: "camera", quality: QUALITIES[1] as Quality, camera: "", microphone: "" };
 
 const PHASES: Record<Phase, string> = {
   off: "Off air",
@@ -23,14 +26,22 @@ const PHASES: Record<Phase, string> = {
 };
 
 export function GoLive({ id }: { id: string }): JSX.Element {
-  const publisher = usePublisher(id);
-  const { phase, media, problem } = publisher;
-  const [wish, setWish] = useState<Wish>({
-    source: "camera",
-    quality: QUALITIES[1] as Quality,
-    camera: "",
-    microphone: "",
-  });
+  const onAir = useOnAir();
+  if (onAir === undefined || onAir.stream === id) return <Here id={id} />;
+  return (
+    <Empty icon="live" title="This window is live on another stream">
+      <p>One window publishes one stream. End that one first, or open this page in another window.</p>
+      <a class="button" href={`/streams/${onAir.stream}/live`}>
+        Go there
+      </a>
+    </Empty>
+  );
+}
+
+function Here({ id }: { id: string }): JSX.Element {
+  const [publisher, shown] = usePublisher(id);
+  const { phase, media, problem } = shown;
+  const [wish, setWish] = useState<Wish>(publisher.wish ?? DEFAULT);
   const preview = useRef<HTMLVideoElement>(null);
   useEffect(() => {
     if (preview.current) preview.current.srcObject = media ?? null;
@@ -66,16 +77,11 @@ export function GoLive({ id }: { id: string }): JSX.Element {
           <Note tone="warn">The connection was lost. Going live again by itself; viewers wait.</Note>
         )}
         {media && <Meter media={media} />}
-        <Buttons publisher={publisher} wish={wish} />
-        {phase === "live" && <Sent rates={publisher.rates} />}
+        <Buttons publisher={publisher} shown={shown} wish={wish} />
+        {phase === "live" && <Sent rates={shown.rates} />}
         {phase === "live" && <Copy label="Page to watch" value={`${location.origin}${watchPath({ id })}`} />}
       </div>
-      <Choices
-        wish={wish}
-        publisher={publisher}
-        onChange={turnOn}
-        onQuality={(quality) => setWish({ ...wish, quality })}
-      />
+      <Choices wish={wish} shown={shown} onChange={turnOn} onQuality={(quality) => setWish({ ...wish, quality })} />
     </div>
   );
 }
@@ -105,8 +111,15 @@ function Sources({ phase, onChoose }: { phase: Phase; onChoose: (source: Source)
   );
 }
 
-function Buttons({ publisher, wish }: { publisher: Publisher; wish: Wish }): JSX.Element | null {
-  const { phase, media } = publisher;
+function Buttons({
+  publisher,
+  shown: { phase, media },
+  wish,
+}: {
+  publisher: Publisher;
+  shown: Shown;
+  wish: Wish;
+}): JSX.Element | null {
   if (phase === "off" || phase === "opening") return null;
   return (
     <div class="actions">
@@ -115,12 +128,12 @@ function Buttons({ publisher, wish }: { publisher: Publisher; wish: Wish }): JSX
           <button type="button" class="primary big" onClick={() => publisher.start(wish, false)}>
             <Icon name="live" /> Go live
           </button>
-          <button type="button" onClick={publisher.close}>
+          <button type="button" onClick={() => publisher.close()}>
             Turn off
           </button>
         </>
       ) : (
-        <button type="button" class="danger big" onClick={publisher.stop}>
+        <button type="button" class="danger big" onClick={() => publisher.stop()}>
           Stop
         </button>
       )}
@@ -181,16 +194,15 @@ function Sent({ rates }: { rates: Rates | undefined }): JSX.Element {
 
 function Choices({
   wish,
-  publisher,
+  shown: { phase, media },
   onChange,
   onQuality,
 }: {
   wish: Wish;
-  publisher: Publisher;
+  shown: Shown;
   onChange: (wish: Wish) => void;
   onQuality: (quality: Quality) => void;
 }): JSX.Element {
-  const { phase, media } = publisher;
   const [known, setKnown] = useState<{ cameras: Device[]; microphones: Device[] }>({ cameras: [], microphones: [] });
   useEffect(() => {
     const look = () => void devices().then(setKnown);
