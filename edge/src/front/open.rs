@@ -110,7 +110,7 @@ impl Parts {
     /// Posts to one node and makes of its answer what the client gets.
     async fn attempt(&self, offer: &Offer, grant: &Grant) -> Result<(Opened, Handle), AttemptError> {
         let node = grant.node();
-        let ufrag = ice::ufrag(&node.id, kit::random::bytes());
+        let ufrag = ice::ufrag(&node.id, &grant.session());
         let accepted = match self.post(offer, grant, &ufrag).await {
             Ok(accepted) => {
                 self.nodes.fine(&node.id, &grant.placement().service);
