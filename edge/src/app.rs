@@ -2,7 +2,7 @@
 
 use crate::{
     admit::Admission,
-    config::{AuthMode, Config},
+    config::{AuthMode, Config, Listen, Switch},
     control::Control,
     front::{Front, Parts},
     hooks::{Courier, Hooks},
@@ -11,13 +11,14 @@ use crate::{
     registration::Registration,
     replica::{Replica, feed},
     routes,
+    rtc::{Relay, RelaySettings, adopt},
     srs::SrsClient,
     stream::{Lookup, Registry},
 };
 use actix_web::{HttpServer, dev::Server, web};
 use anyhow::Context as _;
 use kit::{kv::Redis, shutdown::Tasks};
-use proto::EdgeId;
+use proto::{EdgeId, SessionId};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -91,7 +92,8 @@ impl App {
     }
 
     /// Serves until `shutdown` is cancelled. Then it is not ready and takes no more sessions, so that load balancers turn to other edges, which
-    /// serve its sessions as well; after `EDGE_DRAIN_SECONDS` it lets requests in flight end and is gone. Media does not pass here and goes on.
+    /// serve its sessions as well; after `EDGE_DRAIN_SECONDS` it lets requests in flight end and is gone. Relayed media
+    /// ends with the process: its clients come back through another edge.
     ///
     /// # Errors
     /// The server failed by itself.
@@ -116,6 +118,9 @@ impl App {
             handle.stop(true).await;
         });
         let served = self.server.await;
+        if let Some(relay) = &self.parts.relay {
+            relay.stop().await;
+        }
         self.tasks.stop(TASKS_END_WITHIN).await;
         self.parts.streams.stop();
         served.context("the HTTP server failed")
@@ -126,7 +131,11 @@ impl App {
 struct Inboxes {
     courier: Courier,
     signs: mpsc::Receiver<witness::Input>,
+    adoptions: Option<mpsc::Receiver<SessionId>>,
 }
+
+/// The relay, and the sessions it took over.
+type Running = (Arc<Relay>, mpsc::Receiver<SessionId>);
 
 async fn parts(config: Config) -> anyhow::Result<(Parts, Inboxes)> {
     let edge =
@@ -153,6 +162,7 @@ async fn parts(config: Config) -> anyhow::Result<(Parts, Inboxes)> {
     let listener = Arc::new(keeper.clone());
     let (hooks, courier) = Hooks::new(control.clone(), replica.clone(), listener, kv.clone(), metrics.clone())?;
     let (leaving, flows) = (CancellationToken::new(), TaskTracker::new());
+    let (relay, adoptions) = relay(&config, &replica, &metrics)?.unzip();
     let parts = Parts {
         config,
         edge,
@@ -166,10 +176,26 @@ async fn parts(config: Config) -> anyhow::Result<(Parts, Inboxes)> {
         control,
         srs,
         hooks,
+        relay,
         leaving,
         flows,
     };
-    Ok((parts, Inboxes { courier, signs }))
+    Ok((parts, Inboxes { courier, signs, adoptions }))
+}
+
+/// The WebRTC relay, unless it is switched off.
+fn relay(config: &Config, replica: &Replica, metrics: &Metrics) -> anyhow::Result<Option<Running>> {
+    let media = &config.media;
+    let (Switch::On, Listen::On(listen)) = (media.webrtc_relay, media.rtc) else {
+        tracing::info!("WebRTC media does not pass this edge: answers carry the nodes' own candidates");
+        return Ok(None);
+    };
+    let tcp = media.webrtc_tcp == Switch::On;
+    let settings = RelaySettings { listen, public: media.webrtc_public.clone(), tcp };
+    let started = Relay::start(&settings, replica.clone(), metrics.rtc().clone());
+    let (relay, adoptions) = started.with_context(|| format!("cannot take WebRTC packets on {listen}"))?;
+    tracing::info!(addresses = ?relay.addresses(), candidates = ?relay.hosts(), "WebRTC media passes this edge");
+    Ok(Some((relay, adoptions)))
 }
 
 /// Starts the background tasks; returns once the replica was read for the first time, or could not be.
@@ -192,6 +218,10 @@ async fn start(parts: &Arc<Parts>, inboxes: Inboxes, address: SocketAddr) -> Tas
         metrics: parts.metrics.clone(),
         leaving: parts.leaving.clone(),
     };
+    if let (Some(relay), Some(adoptions)) = (&parts.relay, inboxes.adoptions) {
+        tasks.spawn("rtc targets", relay.clone().keep_targets(parts.nodes.clone(), stop.clone()));
+        tasks.spawn("rtc adoptions", adopt::run(parts.clone(), relay.clone(), adoptions, stop.clone()));
+    }
     tasks.spawn("registration", registration.run(stop));
     tasks
 }

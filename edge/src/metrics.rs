@@ -2,12 +2,14 @@
 
 pub mod hooks;
 pub mod nodes;
+pub mod rtc;
 
 use hooks::HookMetrics;
 use kit::metrics::Book;
 use nodes::NodeMetrics;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, core::Collector};
 use proto::session::Role;
+use rtc::RtcMetrics;
 use std::{
     sync::{
         Arc,
@@ -122,6 +124,7 @@ pub struct Metrics {
     control_away: IntCounter,
     nodes: NodeMetrics,
     hooks: HookMetrics,
+    rtc: RtcMetrics,
 }
 
 /// Registers what it makes.
@@ -207,6 +210,7 @@ impl Metrics {
             )?,
             hooks: HookMetrics::new(&make)?,
             nodes: NodeMetrics::new(&make)?,
+            rtc: RtcMetrics::new(&make)?,
             book: make.0,
         };
         // A series that begins with its first event has no increase for an alert to see.
@@ -296,6 +300,12 @@ impl Metrics {
     #[must_use]
     pub const fn nodes(&self) -> &NodeMetrics {
         &self.nodes
+    }
+
+    /// Those of the WebRTC relay.
+    #[must_use]
+    pub const fn rtc(&self) -> &RtcMetrics {
+        &self.rtc
     }
 
     /// Those of media nodes' hooks.

@@ -4,7 +4,7 @@
 //! [`core`] holds the rules. A [`shard`] is one thread with its own sockets, and never waits for another. [`Relay`] is what the rest of the edge
 //! sees: whom to expect, whom to cut off, which candidates to put into answers.
 
-pub mod adopt;
+pub(crate) mod adopt;
 pub mod core;
 mod framing;
 mod places;
@@ -74,7 +74,10 @@ pub struct Relay {
 
 impl std::fmt::Debug for Relay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Relay").field("addresses", &self.addresses).field("shards", &self.wakers.len()).finish_non_exhaustive()
+        f.debug_struct("Relay")
+            .field("addresses", &self.addresses)
+            .field("shards", &self.wakers.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -101,6 +104,12 @@ impl Relay {
             threads.push(std::thread::Builder::new().name(format!("rtc-{number}")).spawn(move || shard.run())?);
         }
         Ok((Arc::new(Self { shared, hosts, addresses, wakers, threads: Mutex::new(threads) }), adoptions))
+    }
+
+    /// Sessions that pass here now.
+    #[must_use]
+    pub fn sessions(&self) -> u64 {
+        self.shared.metrics().sessions()
     }
 
     /// Where it listens.
@@ -152,7 +161,8 @@ impl Relay {
             }
         }
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        let joined = tokio::task::spawn_blocking(move || threads.into_iter().map(JoinHandle::join).all(|end| end.is_ok()));
+        let joined =
+            tokio::task::spawn_blocking(move || threads.into_iter().map(JoinHandle::join).all(|end| end.is_ok()));
         if !matches!(joined.await, Ok(true)) {
             tracing::error!("a thread of the WebRTC relay panicked");
         }

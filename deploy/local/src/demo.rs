@@ -169,7 +169,7 @@ impl Stage {
         let now = Instant::now();
         let mut stage = Self {
             origin: cluster.origin(),
-            local_ip: cluster.plan().candidate(),
+            local_ip: cluster.plan().client_ip(),
             media: match cluster.plan().media {
                 MediaChoice::Srs { .. } => "srs",
                 MediaChoice::Builtin { .. } => "builtin",

@@ -190,8 +190,7 @@ impl Plan {
             log: log("redis"),
             env: env.clone(),
         };
-        let is_srs = matches!(found.media, MediaChoice::Srs { .. });
-        let nodes = nodes(&options, ports, &secrets, &data, is_srs, &env);
+        let nodes = nodes(&options, ports, &secrets, &data, &env);
         let (programs, caddy) = found.front.map_or((None, None), |(control, edge, program)| {
             let caddy = Caddy {
                 program,
@@ -222,10 +221,10 @@ impl Plan {
         })
     }
 
-    /// The address of the nodes' WebRTC; a client bound to it reaches them.
+    /// An address of this machine from which a client reaches the edges.
     #[must_use]
-    pub fn candidate(&self) -> IpAddr {
-        self.nodes.first().map_or(self.options.host, |node| node.candidate)
+    pub fn client_ip(&self) -> IpAddr {
+        self.options.host
     }
 
     /// What the services' settings are made from.
@@ -248,13 +247,11 @@ fn nodes(
     ports: Ports,
     secrets: &Secrets,
     data: &DataDir,
-    is_srs: bool,
     env: &[(OsString, OsString)],
 ) -> Vec<Node> {
     let node = |index| Node {
         index,
         ports,
-        candidate: node::candidate(options.host, is_srs),
         secret: secrets.nodes[&node::id(index)].clone(),
         hooks: match options.scope {
             // Outlives any one process that takes hooks.

@@ -9,6 +9,7 @@ use crate::{
     metrics::Metrics,
     nodes::{Keeper, NodeTable, Nodes},
     replica::Replica,
+    rtc::Relay,
     srs::SrsClient,
     stream::Registry,
 };
@@ -32,6 +33,8 @@ pub(crate) struct Parts {
     pub(crate) control: Control,
     pub(crate) srs: SrsClient,
     pub(crate) hooks: Hooks,
+    /// `None`: answers carry the nodes' own candidates.
+    pub(crate) relay: Option<Arc<Relay>>,
     /// Cancelled when this edge takes no more sessions, because it is about to end.
     pub(crate) leaving: CancellationToken,
     /// Flows under way; the process waits for them before it ends.

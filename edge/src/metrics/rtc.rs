@@ -55,17 +55,26 @@ impl RtcMetrics {
                 "WebRTC datagrams passed on, towards the node (up) or the client (down).",
                 &["direction"],
             )?,
-            bytes: make.counters("keystone_edge_rtc_bytes_total", "Bytes of the datagrams passed on.", &["direction"])?,
+            bytes: make.counters(
+                "keystone_edge_rtc_bytes_total",
+                "Bytes of the datagrams passed on.",
+                &["direction"],
+            )?,
             dropped: make.counters(
                 "keystone_edge_rtc_dropped_total",
                 "Datagrams from outside that were not passed on, by why.",
                 &["reason"],
             )?,
-            lost: make.counter("keystone_edge_rtc_lost_total", "Datagrams that the kernel or a slow connection did not take.")?,
+            lost: make.counter(
+                "keystone_edge_rtc_lost_total",
+                "Datagrams that the kernel or a slow connection did not take.",
+            )?,
             moved: make.counter("keystone_edge_rtc_moved_total", "Times a client went on at another address.")?,
             sessions: make.gauge("keystone_edge_rtc_sessions", "WebRTC sessions that pass this edge.")?,
-            taken_over: make
-                .counter("keystone_edge_rtc_taken_over_total", "Sessions relayed here whose answer another edge gave.")?,
+            taken_over: make.counter(
+                "keystone_edge_rtc_taken_over_total",
+                "Sessions relayed here whose answer another edge gave.",
+            )?,
             connections: make.gauge("keystone_edge_rtc_connections", "ICE-TCP connections.")?,
             quarantined: make
                 .gauge("keystone_edge_rtc_quarantined", "Ports of ended sessions that are not used again yet.")?,
@@ -85,7 +94,9 @@ impl RtcMetrics {
         if !std::mem::take(&mut counts.any) {
             return;
         }
-        for (direction, (packets, bytes)) in [("up", &mut counts.up), ("down", &mut counts.down)] .map(|(d, c)| (d, std::mem::take(c))) {
+        for (direction, (packets, bytes)) in
+            [("up", &mut counts.up), ("down", &mut counts.down)].map(|(d, c)| (d, std::mem::take(c)))
+        {
             if packets > 0 {
                 self.packets.with_label_values(&[direction]).inc_by(packets);
                 self.bytes.with_label_values(&[direction]).inc_by(bytes);
@@ -112,6 +123,12 @@ impl RtcMetrics {
     pub fn closed(&self) {
         self.sessions.dec();
         self.quarantined.inc();
+    }
+
+    /// Sessions relayed now.
+    #[must_use]
+    pub fn sessions(&self) -> u64 {
+        u64::try_from(self.sessions.get()).unwrap_or(0)
     }
 
     /// A port may be used again.

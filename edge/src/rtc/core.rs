@@ -9,9 +9,9 @@ mod gate;
 mod paths;
 mod quarantine;
 
-pub use budget::{Budget, Bucket};
-pub use gate::{Check, Drop, Gate, Look};
+pub use budget::{Bucket, Budget};
 pub(super) use gate::judge;
+pub use gate::{Check, Drop, Gate, Look};
 pub use paths::{Checked, PATHS_MAX, Path, Paths, Peer};
 pub use quarantine::Quarantine;
 

@@ -3,6 +3,7 @@
 use super::{
     core::{Bucket, Check, Drop, Mono},
     session::Session,
+    socket::Udp,
     targets::Targets,
 };
 use crate::{front::Lease, metrics::rtc::RtcMetrics, replica::Replica};
@@ -97,8 +98,17 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 
+    /// Tells the shards to end, and gives back what nobody came for.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
+        let left = std::mem::take(&mut *self.slots());
+        for slot in left.into_values() {
+            if let Slot::Expected(expected) = slot
+                && let Some(lease) = expected.lease
+            {
+                lease.detach();
+            }
+        }
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<SessionId, Slot>> {
@@ -110,7 +120,8 @@ impl Shared {
         let until = self.now() + ARRIVE_WITHIN;
         let session = lease.session();
         let expected = Expected { node, key, lease: Some(lease), until };
-        self.slots().insert(session, Slot::Expected(Box::new(expected)));
+        let before = self.slots().insert(session, Slot::Expected(Box::new(expected)));
+        drop(before);
     }
 
     /// Ends a session here, at once and in all shards.
@@ -129,7 +140,7 @@ impl Shared {
         }
     }
 
-    /// An upstream socket was closed.
+    /// An upstream socket was closed, or was not made.
     pub(super) fn released(&self) {
         self.upstreams.fetch_sub(1, Ordering::Relaxed);
     }
@@ -157,19 +168,19 @@ impl Shared {
 
     /// Whose check it is, if its signature holds. True: the session is new, and its upstream socket the caller's to read.
     pub(super) fn admit(&self, now: Mono, check: &Check<'_>) -> Result<(Arc<Session>, bool), Drop> {
-        let key = match self.slots().get(&check.session) {
+        let known = match self.slots().get(&check.session) {
             Some(Slot::Open(open)) => Ok(open.clone()),
-            Some(Slot::Expected(expected)) => Err(Some(expected.key.clone())),
+            Some(Slot::Expected(expected)) => Err(Some((expected.node, expected.key.clone()))),
             None => Err(None),
         };
-        match key {
+        match known {
             Ok(open) => {
                 check.message.verify(&open.key).map_err(|_| Drop::Integrity)?;
                 if open.over() { Err(Drop::Over) } else { Ok((open, false)) }
             }
-            Err(Some(key)) => {
+            Err(Some((node, key))) => {
                 check.message.verify(&key).map_err(|_| Drop::Integrity)?;
-                self.open(now, check, None)
+                self.open(now, check.session, node, key)
             }
             Err(None) => {
                 if !self.unknown.lock().unwrap_or_else(PoisonError::into_inner).take(now) {
@@ -180,48 +191,51 @@ impl Shared {
                     return Err(Drop::Over);
                 }
                 let node = self.targets.of_tag(check.node).ok_or(Drop::Node)?;
-                self.open(now, check, Some((node, key)))
+                self.open(now, check.session, node, key)
             }
         }
     }
 
-    /// Makes the session, unless another shard was quicker. `stranger`: another edge gave the answer.
+    /// Makes the session, unless another shard was quicker.
     fn open(
         &self,
         now: Mono,
-        check: &Check<'_>,
-        stranger: Option<(SocketAddr, IntegrityKey)>,
+        id: SessionId,
+        node: SocketAddr,
+        key: IntegrityKey,
     ) -> Result<(Arc<Session>, bool), Drop> {
-        let mut slots = self.slots();
-        if let Some(Slot::Open(open)) = slots.get(&check.session) {
-            return if open.over() { Err(Drop::Over) } else { Ok((open.clone(), false)) };
-        }
-        if self.upstreams.load(Ordering::Relaxed) >= self.upstreams_max {
+        if self.upstreams.fetch_add(1, Ordering::Relaxed) >= self.upstreams_max {
+            self.released();
             return Err(Drop::Full);
         }
-        let expected = match slots.remove(&check.session) {
-            Some(Slot::Expected(expected)) => Some(*expected),
-            Some(Slot::Open(_)) | None => None,
-        };
-        let (node, key, lease) = match (expected, stranger) {
-            (Some(expected), _) => (expected.node, expected.key, expected.lease),
-            (None, Some((node, key))) => (node, key, None),
-            (None, None) => return Err(Drop::Over),
-        };
-        if lease.as_ref().is_some_and(|lease| lease.token().is_cancelled()) {
-            return Err(Drop::Over);
-        }
-        let unknown = lease.is_none();
-        let session = Session::new(now, check.session, node, key, lease).map_err(|error| {
+        let upstream = Udp::upstream(node).map_err(|error| {
             tracing::error!(%error, %node, "no socket towards a media node: {error}");
+            self.released();
             Drop::Full
         })?;
-        let session = Arc::new(session);
-        self.upstreams.fetch_add(1, Ordering::Relaxed);
-        slots.insert(session.id, Slot::Open(session.clone()));
-        drop(slots);
-        self.metrics.opened(unknown);
-        if unknown && self.adopt.try_send(session.id).is_err() {
+        let session = Arc::new(Session::new(now, id, node, key, upstream));
+        // What a lease's end does asks for the slots again: none is dropped while they are held.
+        let (before, found) = {
+            let mut slots = self.slots();
+            match slots.get(&id) {
+                Some(Slot::Open(open)) => (None, Some(open.clone())),
+                Some(Slot::Expected(_)) | None => (slots.insert(id, Slot::Open(session.clone())), None),
+            }
+        };
+        if let Some(found) = found {
+            self.released();
+            return if found.over() { Err(Drop::Over) } else { Ok((found, false)) };
+        }
+        let lease = match before {
+            Some(Slot::Expected(expected)) => expected.lease,
+            Some(Slot::Open(_)) | None => None,
+        };
+        let stranger = lease.is_none();
+        if let Some(lease) = lease {
+            session.adopt(lease);
+        }
+        self.metrics.opened(stranger);
+        if stranger && self.adopt.try_send(id).is_err() {
             tracing::warn!("too many sessions of other edges at once: one is relayed without knowing whose it is");
         }
         Ok((session, true))

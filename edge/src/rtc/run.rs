@@ -30,7 +30,12 @@ impl<'b> Run<'b> {
         let ragged = held != self.size * self.count;
         // One that is shorter may still be the last.
         let fits = size == self.size || (more == 1 && bytes.len() <= self.size);
-        if ragged || !fits || bytes.is_empty() || self.count + more > self.count_max || held + bytes.len() > SEND_BYTES_MAX {
+        if ragged
+            || !fits
+            || bytes.is_empty()
+            || self.count + more > self.count_max
+            || held + bytes.len() > SEND_BYTES_MAX
+        {
             return false;
         }
         if let Some(first) = self.alone.take() {

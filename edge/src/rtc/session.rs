@@ -46,20 +46,10 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// Opens its upstream socket.
-    ///
-    /// # Errors
-    /// There is none to be had.
-    pub(super) fn new(
-        now: Mono,
-        id: SessionId,
-        node: SocketAddr,
-        key: IntegrityKey,
-        lease: Option<Lease>,
-    ) -> io::Result<Self> {
-        let state = State { paths: Paths::new(now), lease, connections: Vec::new() };
-        let upstream = Udp::upstream(node)?;
-        Ok(Self { id, node, key, upstream, state: Mutex::new(state), over: AtomicBool::new(false) })
+    /// A session whose client was not heard yet.
+    pub(super) fn new(now: Mono, id: SessionId, node: SocketAddr, key: IntegrityKey, upstream: Udp) -> Self {
+        let state = State { paths: Paths::new(now), lease: None, connections: Vec::new() };
+        Self { id, node, key, upstream, state: Mutex::new(state), over: AtomicBool::new(false) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -76,19 +66,24 @@ impl Session {
         self.over.store(true, Ordering::Release);
     }
 
-    /// What a session that was taken over was found to belong to.
+    /// Whose it is. One that comes too late is given back.
     pub(super) fn adopt(&self, lease: Lease) {
         if self.over() {
             lease.detach();
-        } else {
-            self.state().lease = Some(lease);
+            return;
+        }
+        let before = self.state().lease.replace(lease);
+        if let Some(before) = before {
+            before.detach();
         }
     }
 
     /// Whether it is to be closed: its end was told, or its client is silent.
     pub(super) fn due(&self, now: Mono) -> bool {
         let state = self.state();
-        self.over() || state.paths.expired(now) || state.lease.as_ref().is_some_and(|lease| lease.token().is_cancelled())
+        self.over()
+            || state.paths.expired(now)
+            || state.lease.as_ref().is_some_and(|lease| lease.token().is_cancelled())
     }
 
     /// Stops it and gives the lease back. A session that was only silent may go on at another edge; SRS tells when it is over.
@@ -105,7 +100,13 @@ impl Session {
     }
 
     /// A check whose signature holds; `outbox` is where to write when it came by a connection.
-    pub(super) fn checked(&self, now: Mono, path: Path, message: &Message<'_>, outbox: Option<&Arc<Outbox>>) -> Checked {
+    pub(super) fn checked(
+        &self,
+        now: Mono,
+        path: Path,
+        message: &Message<'_>,
+        outbox: Option<&Arc<Outbox>>,
+    ) -> Checked {
         let mut state = self.state();
         let changed = state.paths.check(now, path, message.transaction(), message.nominates());
         if let (Peer::Tcp(number, _), Some(outbox)) = (path.peer, outbox)

@@ -178,7 +178,8 @@ impl Shard {
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         while !self.shared.stopping() {
-            let wait = if self.ready.is_empty() { self.sweep_at.saturating_sub(self.shared.now()) } else { Duration::ZERO };
+            let wait =
+                if self.ready.is_empty() { self.sweep_at.saturating_sub(self.shared.now()) } else { Duration::ZERO };
             if let Err(error) = self.poll.poll(&mut events, Some(wait))
                 && error.kind() != io::ErrorKind::Interrupted
             {
@@ -241,6 +242,7 @@ impl Shard {
         self.sweep_connections(now);
         while self.quarantine.release(now).is_some() {
             self.shared.released();
+            self.shared.metrics().released();
         }
         if self.number == 0 {
             self.shared.sweep();
@@ -256,6 +258,7 @@ impl Shard {
         }
         session.upstream.retire();
         self.shared.closed(&session);
+        self.shared.metrics().closed();
         tracing::debug!(session.id = %session.id, "a session is not relayed any more");
         self.quarantine.put(now, session);
     }

@@ -98,7 +98,8 @@ impl Udp {
     /// # Errors
     /// The kernel's; the datagrams that were not sent are lost, as on any network.
     pub(super) fn send(&self, bytes: &[u8], size: usize, to: SocketAddr, from: Option<IpAddr>) -> io::Result<()> {
-        let transmit = |contents, segment_size| Transmit { destination: to, ecn: None, contents, segment_size, src_ip: from };
+        let transmit =
+            |contents, segment_size| Transmit { destination: to, ecn: None, contents, segment_size, src_ip: from };
         let socket = UdpSockRef::from(&self.socket);
         if bytes.len() <= size {
             return self.state.try_send(socket, &transmit(bytes, None));

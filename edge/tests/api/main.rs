@@ -14,6 +14,7 @@ mod helpers;
 mod hooks;
 mod hooks_order;
 mod media;
+mod rtc;
 mod sessions;
 mod srs_forms;
 mod table;

@@ -36,7 +36,7 @@ async fn whole_path(up: &Up) {
     let publish = up.token(&stream, Role::Publish).await;
     let play = up.token(&stream, Role::Play).await;
 
-    let local_ip = Some(up.cluster.plan().candidate());
+    let local_ip = Some(up.cluster.plan().client_ip());
 
     let nobody = watch(up, &up.whep(&stream), &play.token).await;
     assert!(matches!(&nobody, Err(MediaError::Refused { status: 409, retry_after: Some(2), .. })), "{nobody:?}");

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Datagrams that one address may send in a second without being known. Clients behind one NAT share it, and each needs a few only.
-pub const PER_SOURCE: u16 = 1_000;
+pub(super) const PER_SOURCE: u16 = 1_000;
 /// Counters; sources share one when their hashes do.
 const COUNTERS: usize = 16_384;
 

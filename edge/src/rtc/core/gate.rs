@@ -9,7 +9,7 @@ use proto::{
 use std::{collections::HashMap, net::SocketAddr};
 
 /// Addresses that are mapped at most, in one shard: far above what its sessions can have.
-pub const ADDRESSES_MAX: usize = 262_144;
+pub(super) const ADDRESSES_MAX: usize = 262_144;
 
 /// Why a datagram goes no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

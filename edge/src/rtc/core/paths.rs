@@ -12,7 +12,7 @@ pub const PATHS_MAX: usize = 6;
 /// Checks under way that are remembered at most; the oldest is forgotten, and its client asks again.
 const PENDING_MAX: usize = 8;
 /// When the chosen path is silent for this long, another that proves itself takes its place without being nominated.
-pub const SILENT: Duration = Duration::from_secs(2);
+pub(super) const SILENT: Duration = Duration::from_secs(2);
 
 /// The other end of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,14 +87,18 @@ impl Paths {
         }
         self.next = (self.next + 1) % PENDING_MAX;
         self.heard = now;
-        let silent = self.chosen.is_none_or(|chosen| {
-            self.find(chosen.peer).is_none_or(|known| now.saturating_sub(known.heard) >= SILENT)
-        });
+        let silent = self
+            .chosen
+            .is_none_or(|chosen| self.find(chosen.peer).is_none_or(|known| now.saturating_sub(known.heard) >= SILENT));
         let before = self.chosen;
         if nominates || silent {
             self.chosen = Some(path);
         }
-        Checked { fresh, evicted, moved: before.is_some_and(|before| before.peer != path.peer && self.chosen == Some(path)) }
+        Checked {
+            fresh,
+            evicted,
+            moved: before.is_some_and(|before| before.peer != path.peer && self.chosen == Some(path)),
+        }
     }
 
     /// The node answered a check: where the answer must go, once.
@@ -153,7 +157,9 @@ impl Paths {
         let chosen = self.chosen.map(|chosen| chosen.peer);
         // An empty place, else the longest silent one that media does not go to.
         let place = self.known.iter_mut().min_by_key(|slot| {
-            slot.map_or((false, Mono::ZERO), |known| (Some(known.path.peer) == chosen, known.heard.max(Mono::from_nanos(1))))
+            slot.map_or((false, Mono::ZERO), |known| {
+                (Some(known.path.peer) == chosen, known.heard.max(Mono::from_nanos(1)))
+            })
         });
         let evicted = place.and_then(|place| place.replace(Known { path, heard: now })).map(|known| known.path);
         (true, evicted)

@@ -180,7 +180,9 @@ impl Lent {
                 (Some(Ok(message)), known) if message.is_check() => match judge::<()>(message) {
                     Look::Check(check) => match turn.check(&check, self.path, frame, Some(&self.outbox)) {
                         // A connection is one session's for good.
-                        Ok(session) if known.as_ref().is_some_and(|known| !Arc::ptr_eq(known, &session)) => return Err(Close),
+                        Ok(session) if known.as_ref().is_some_and(|known| !Arc::ptr_eq(known, &session)) => {
+                            return Err(Close);
+                        }
                         Ok(session) => {
                             self.session = Some(session);
                             continue;
