@@ -33,7 +33,7 @@ const ADDED_MS_MOST: f64 = 1.0;
 
 /// How the generator sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sends {
+pub(crate) enum Sends {
     /// Each packet by a call of its own, so that nothing was joined before it arrives.
     Single,
     /// Bursts of one flow by one call, which arrive joined where that was asked for.

@@ -31,11 +31,21 @@ export function launch() {
 /** A page of its own context; what it complains of goes into `said`. */
 export async function open(browser, said, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1100, height: 850 }, ...options });
+  if (process.env.KEYSTONE_E2E_ICE === "tcp") await context.addInitScript(onlyTcp);
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   page.on("pageerror", (error) => said.push(String(error)));
   page.on("console", (line) => line.type() === "error" && said.push(line.text()));
   return page;
+}
+
+/** As on a network that lets no UDP through: answers lose their UDP candidates. Runs in the page. */
+function onlyTcp() {
+  const set = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = function (description) {
+    const sdp = description.sdp.replace(/^a=candidate:\S+ \d+ udp .*\r\n/gim, "");
+    return set.call(this, { type: description.type, sdp });
+  };
 }
 
 /** Registers on the page of `base` and ends at "My streams". Pictures are taken by `shot(page, name)`. */

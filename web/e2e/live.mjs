@@ -6,6 +6,7 @@
  * CHROMIUM              the browser, /usr/bin/chromium
  * KEYSTONE_SCREENSHOTS  folder for pictures of every page, .keystone/screenshots at the top of the tree
  * KEYSTONE_E2E_SECONDS  how long frames have to go on rising, 5
+ * KEYSTONE_E2E_ICE      `tcp`: only ICE-TCP candidates are left in answers
  */
 import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";

@@ -20,7 +20,7 @@ use std::{
 const CHECKS: usize = 1_024;
 
 /// A flood that goes on until it is ended.
-pub struct Flood {
+pub(super) struct Flood {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<anyhow::Result<u64>>,
     began: Instant,
@@ -31,7 +31,7 @@ impl Flood {
     ///
     /// # Errors
     /// There is no socket.
-    pub fn start(to: SocketAddr, node: &NodeId, rate: u32) -> anyhow::Result<Self> {
+    pub(super) fn start(to: SocketAddr, node: &NodeId, rate: u32) -> anyhow::Result<Self> {
         let checks: Vec<Vec<u8>> = (0..CHECKS).map(|_| check(node)).collect();
         let socket = UdpSocket::bind("0.0.0.0:0")?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
@@ -62,7 +62,7 @@ impl Flood {
     ///
     /// # Errors
     /// It had failed.
-    pub fn end(self) -> anyhow::Result<f64> {
+    pub(super) fn end(self) -> anyhow::Result<f64> {
         self.stop.store(true, Ordering::Relaxed);
         let took = self.began.elapsed();
         let sent = self.thread.join().ok().context("the flood panicked")??;

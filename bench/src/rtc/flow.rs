@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Bytes of a packet: video over the internet.
-pub const PACKET: usize = 1_200;
+pub(super) const PACKET: usize = 1_200;
 /// Bytes that one receive may bring.
 const CHUNK: usize = 64 * 1_024;
 /// Packets of one burst.
@@ -25,7 +25,7 @@ const SETTLE: Duration = Duration::from_millis(300);
 
 /// One client.
 #[derive(Debug)]
-pub struct Flow {
+pub(super) struct Flow {
     socket: UdpSocket,
     state: UdpSocketState,
     to: SocketAddr,
@@ -36,7 +36,7 @@ impl Flow {
     ///
     /// # Errors
     /// There is no socket.
-    pub fn new(to: SocketAddr) -> anyhow::Result<Self> {
+    pub(super) fn new(to: SocketAddr) -> anyhow::Result<Self> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.connect(to)?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
@@ -50,7 +50,7 @@ impl Flow {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.socket.send(bytes)
     }
 
@@ -58,7 +58,7 @@ impl Flow {
     ///
     /// # Errors
     /// None came.
-    pub fn wait(&self, within: Duration) -> anyhow::Result<()> {
+    pub(super) fn wait(&self, within: Duration) -> anyhow::Result<()> {
         let until = Instant::now() + within;
         let mut bytes = [0; 2_048];
         while Instant::now() < until {
@@ -85,36 +85,36 @@ impl Flow {
 
 /// What came of one rate.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub(super) struct Outcome {
     /// Round trips a second that were asked for.
-    pub rate: u32,
+    pub(super) rate: u32,
     /// Packets sent.
-    pub sent: u64,
+    pub(super) sent: u64,
     /// Packets that came back.
-    pub received: u64,
+    pub(super) received: u64,
     /// Round trips, by a sample of them.
-    pub latencies: Latencies,
+    pub(super) latencies: Latencies,
     /// CPU seconds of what is measured.
-    pub cpu_seconds: f64,
+    pub(super) cpu_seconds: f64,
     took: Duration,
 }
 
 impl Outcome {
     /// Packets that did not come back.
     #[must_use]
-    pub const fn lost(&self) -> u64 {
+    pub(super) const fn lost(&self) -> u64 {
         self.sent.saturating_sub(self.received)
     }
 
     /// Whether the generator itself did not keep up.
     #[must_use]
-    pub fn late(&self) -> bool {
+    pub(super) fn late(&self) -> bool {
         (self.sent as f64) < 0.98 * f64::from(self.rate) * self.took.as_secs_f64()
     }
 
     /// Packets taken and sent on for a CPU second, each round trip counted `passings` times.
     #[must_use]
-    pub fn packets_per_cpu_second(&self, passings: u32) -> f64 {
+    pub(super) fn packets_per_cpu_second(&self, passings: u32) -> f64 {
         self.received as f64 * f64::from(passings) / self.cpu_seconds.max(0.001)
     }
 }
@@ -123,7 +123,7 @@ impl Outcome {
 ///
 /// # Errors
 /// The kernel's.
-pub fn drive(flows: &[Flow], sends: Sends, rate: u32, time: Duration) -> anyhow::Result<Outcome> {
+pub(super) fn drive(flows: &[Flow], sends: Sends, rate: u32, time: Duration) -> anyhow::Result<Outcome> {
     let mut poll = Poll::new()?;
     for (at, flow) in flows.iter().enumerate() {
         poll.registry().register(&mut SourceFd(&flow.socket.as_raw_fd()), Token(at), Interest::READABLE)?;

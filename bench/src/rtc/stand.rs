@@ -36,7 +36,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 const CHECKS_PER_SECOND: u32 = 2_000;
 
 /// The echo, built with the C compiler of the machine.
-pub struct Echo {
+pub(super) struct Echo {
     process: Process,
     address: SocketAddr,
     _dir: Scratch,
@@ -47,7 +47,7 @@ impl Echo {
     ///
     /// # Errors
     /// There is no C compiler, or it does not start.
-    pub fn start() -> anyhow::Result<Self> {
+    pub(super) fn start() -> anyhow::Result<Self> {
         let dir = Scratch::new("echo")?;
         let (program, log) = (dir.path().join("echo"), dir.path().join("port"));
         let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("echo.c");
@@ -70,7 +70,7 @@ impl Echo {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn measure(&self, flows: usize, sends: Sends, rate: u32, time: Duration) -> anyhow::Result<Outcome> {
+    pub(super) fn measure(&self, flows: usize, sends: Sends, rate: u32, time: Duration) -> anyhow::Result<Outcome> {
         let flows = (0..flows).map(|_| Flow::new(self.address)).collect::<anyhow::Result<Vec<_>>>()?;
         let before = self.process.cpu_seconds()?;
         let mut outcome = drive(&flows, sends, rate, time)?;
@@ -80,7 +80,7 @@ impl Echo {
 }
 
 /// The relay, and its node.
-pub struct Stand {
+pub(super) struct Stand {
     relay: Arc<Relay>,
     secret: ClusterSecret,
     node: NodeId,
@@ -142,7 +142,7 @@ impl Stand {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn measure(&self, flows: usize, sends: Sends, rate: u32, time: Duration) -> anyhow::Result<Outcome> {
+    pub(super) fn measure(&self, flows: usize, sends: Sends, rate: u32, time: Duration) -> anyhow::Result<Outcome> {
         let flows = (0..flows).map(|_| self.session()).collect::<anyhow::Result<Vec<_>>>()?;
         let before = threads_cpu_seconds()?;
         let mut outcome = drive(&flows, sends, rate, time)?;
@@ -154,7 +154,7 @@ impl Stand {
     ///
     /// # Errors
     /// There is no socket.
-    pub fn flood(&self, rate: u32) -> anyhow::Result<Flood> {
+    pub(super) fn flood(&self, rate: u32) -> anyhow::Result<Flood> {
         Flood::start(self.address, &self.node, rate)
     }
 
@@ -162,7 +162,7 @@ impl Stand {
     ///
     /// # Errors
     /// One of them did not come about.
-    pub fn memory(&self, held: u32) -> anyhow::Result<f64> {
+    pub(super) fn memory(&self, held: u32) -> anyhow::Result<f64> {
         // Senders share few sockets: a socket's address is the path of its last session only, which is as idle as one can be.
         let sockets =
             (0..held.min(500)).map(|_| std::net::UdpSocket::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
