@@ -103,7 +103,7 @@ async fn revoked_at_once_everywhere(up: &Up, stream: &StreamId) {
 }
 
 async fn watch(up: &Up, url: &str, token: &str) -> Result<SessionHandle, MediaError> {
-    let local_ip = Some(up.cluster.plan().candidate());
+    let local_ip = Some(up.cluster.plan().client_ip());
     media::play(PlayOptions { url: url.to_owned(), token: Some(token.to_owned()), local_ip }).await
 }
 
