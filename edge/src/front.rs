@@ -15,7 +15,9 @@ pub(crate) use lease::Adopted;
 pub use lease::Lease;
 pub(crate) use wire::Parts;
 
-use crate::{config::Config, error::ApiError, hooks::Hooks, leases::Leases, metrics::Metrics, nodes::NodeTable, rtc::Relay};
+use crate::{
+    config::Config, error::ApiError, hooks::Hooks, leases::Leases, metrics::Metrics, nodes::NodeTable, rtc::Relay,
+};
 use proto::{EdgeId, NodeId, SessionId, srs::api::Versions};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
