@@ -4,6 +4,7 @@
 //! that twice, towards the node and back, and each passing counts. The relay's node is another echo. CPU is that of the relay's threads, and of the
 //! echo's process.
 
+mod coturn;
 mod flood;
 mod flow;
 mod stand;
@@ -67,6 +68,7 @@ pub async fn run() -> anyhow::Result<Report> {
             None => report.add(what, ratio, "×"),
         }
     }
+    beside_coturn(&stand, &mut report)?;
     let mut direct = echo.measure(1, Sends::Single, CALM, EACH)?;
     let mut through = stand.measure(1, Sends::Single, CALM, EACH)?;
     report.add("round trip to the echo, p99", direct.latencies.percentile(99), "ms");
@@ -76,6 +78,17 @@ pub async fn run() -> anyhow::Result<Report> {
     hostile(&stand, &mut report)?;
     report.add_wanted("memory of an idle session", stand.memory(HELD)?, "bytes", SESSION_BYTES_MOST);
     Ok(report)
+}
+
+/// The pace of coturn's own generator, far from what either can do.
+fn beside_coturn(stand: &Stand, report: &mut Report) -> anyhow::Result<()> {
+    let relayed = stand.measure(coturn::CLIENTS.into(), Sends::Single, coturn::RATE, EACH)?.packets_per_cpu_second(2);
+    report.add("40 sessions at 2,000 round trips/s: relay", relayed, "packets/CPU s");
+    if let Some(peer) = coturn::packets_per_cpu_second()? {
+        report.add("40 sessions at 2,000 round trips/s: coturn", peer, "packets/CPU s");
+        report.add("40 sessions at 2,000 round trips/s: CPU of a packet to coturn's", peer / relayed, "×");
+    }
+    Ok(())
 }
 
 /// One stream beside a flood of forged checks, and without it.

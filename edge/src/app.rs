@@ -193,7 +193,9 @@ fn relay(config: &Config, replica: &Replica, metrics: &Metrics) -> anyhow::Resul
     let tcp = media.webrtc_tcp == Switch::On;
     let settings = RelaySettings { listen, public: media.webrtc_public.clone(), tcp };
     let started = Relay::start(&settings, replica.clone(), metrics.rtc().clone());
-    let (relay, adoptions) = started.with_context(|| format!("cannot take WebRTC packets on {listen}"))?;
+    let (relay, adoptions) = started.with_context(|| {
+        format!("cannot take WebRTC packets on {listen}: end what listens there, move EDGE_RTC_LISTEN, or set WEBRTC_RELAY=off")
+    })?;
     tracing::info!(addresses = ?relay.addresses(), candidates = ?relay.hosts(), "WebRTC media passes this edge");
     Ok(Some((relay, adoptions)))
 }

@@ -182,7 +182,7 @@ pub async fn run(
 async fn play(settings: &Settings, cluster: &mut Cluster) -> Result<(Vec<Row>, usize), ChaosError> {
     let scene = Scene {
         origin: cluster.origin(),
-        local_ip: cluster.plan().client_ip(),
+        local_ip: cluster.plan().candidate(),
         still: Still::draw(PICTURE_EVERY).await?,
         patience: PATIENCE,
         began: Instant::now(),

@@ -169,7 +169,7 @@ impl Stage {
         let now = Instant::now();
         let mut stage = Self {
             origin: cluster.origin(),
-            local_ip: cluster.plan().client_ip(),
+            local_ip: cluster.plan().candidate(),
             media: match cluster.plan().media {
                 MediaChoice::Srs { .. } => "srs",
                 MediaChoice::Builtin { .. } => "builtin",
@@ -201,6 +201,7 @@ impl Stage {
             url: format!("{}/rtc/v1/whip/{}", self.origin, self.stream),
             token: Some(self.publish_token.clone()),
             local_ip: Some(self.local_ip),
+            via: None,
             source: Source::TestPicture(picture),
         };
         media::publish(options).await

@@ -221,9 +221,9 @@ impl Plan {
         })
     }
 
-    /// An address of this machine from which a client reaches the edges.
+    /// The address of the edges' WebRTC; a client bound to it reaches them.
     #[must_use]
-    pub fn client_ip(&self) -> IpAddr {
+    pub fn candidate(&self) -> IpAddr {
         self.options.host
     }
 

@@ -4,7 +4,7 @@ use crate::{
     cli::{Up, repository},
     cluster::Cluster,
     config::{Config, Media},
-    dotenv, node, observe,
+    dotenv, observe,
     plan::{ClusterError, Options, Plan, PortBase, Scope},
     report, say,
     tools::MediaChoice,

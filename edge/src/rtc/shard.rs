@@ -91,7 +91,9 @@ impl Ways {
                 let socket = self.udp.iter().find(|udp| udp.is_v4() == to.is_ipv4());
                 socket.is_some_and(|udp| udp.send(bytes, size, to, path.local).is_ok())
             }
-            (Peer::Tcp(..), Some(outbox)) => bytes.chunks(size.max(1)).fold(true, |all, one| outbox.write(one) && all),
+            (Peer::Tcp(..), Some(outbox)) => {
+                bytes.chunks(size.max(1)).map(|one| outbox.write(one)).min().unwrap_or(true)
+            }
             (Peer::Tcp(..), None) => false,
         };
         if taken {
@@ -126,7 +128,9 @@ pub(super) struct Shard {
     /// Those whose upstream socket is read here.
     sessions: Places<Arc<Session>>,
     connections: Places<Connection>,
-    unproved: usize,
+    /// Connections without a verified check, oldest first; proved and closed ones among them are passed over.
+    unproved: VecDeque<(usize, u64)>,
+    unproved_count: usize,
     quarantine: Quarantine<Arc<Session>>,
     batch: Batch,
     /// Room for joining datagrams.
@@ -163,7 +167,8 @@ impl Shard {
             listeners,
             sessions: Places::default(),
             connections: Places::default(),
-            unproved: 0,
+            unproved: VecDeque::new(),
+            unproved_count: 0,
             quarantine: Quarantine::default(),
             batch: Batch::new(),
             joined: Vec::new(),
@@ -212,10 +217,10 @@ impl Shard {
             self.queued.remove(&source);
             let more = match source {
                 Source::Wake => false,
-                Source::Public(at) => self.from_clients(now, at),
+                Source::Public(at) => self.take_clients(now, at),
                 Source::Listener(at) => self.accept(now, at),
-                Source::Upstream(at) => self.from_node(at),
-                Source::Connection(at) => self.from_connection(now, at),
+                Source::Upstream(at) => self.take_node(at),
+                Source::Connection(at) => self.take_connection(now, at),
             };
             if more {
                 self.wants(source);

@@ -13,4 +13,5 @@ mod front;
 mod observe;
 mod operator;
 mod path;
+mod relay;
 mod support;

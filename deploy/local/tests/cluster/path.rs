@@ -1,7 +1,7 @@
 //! One stream, end to end: an account, a token, WHIP in and WHEP out through Caddy, any edge, a media node, and its hooks.
 use crate::{
     clients::third_party,
-    operator,
+    operator, relay,
     support::{PATIENCE, Up, eventually},
 };
 use keystone::{
@@ -36,7 +36,7 @@ async fn whole_path(up: &Up) {
     let publish = up.token(&stream, Role::Publish).await;
     let play = up.token(&stream, Role::Play).await;
 
-    let local_ip = Some(up.cluster.plan().client_ip());
+    let local_ip = Some(up.cluster.plan().candidate());
 
     let nobody = watch(up, &up.whep(&stream), &play.token).await;
     assert!(matches!(&nobody, Err(MediaError::Refused { status: 409, retry_after: Some(2), .. })), "{nobody:?}");
@@ -70,6 +70,9 @@ async fn whole_path(up: &Up) {
     again.until(PATIENCE, |s: &Stats| s.frames_video >= 10).await.unwrap();
     eventually("it is live again", async || viewers(up, &stream).await).await;
     again.stop().await.unwrap();
+    eventually("it has ended again", async || viewers(up, &stream).await.is_none().then_some(())).await;
+
+    Box::pin(relay::taken_over(up)).await;
 }
 
 /// The session's URL is good at every edge: DELETE goes to the one that did not open it.
@@ -103,7 +106,7 @@ async fn revoked_at_once_everywhere(up: &Up, stream: &StreamId) {
 }
 
 async fn watch(up: &Up, url: &str, token: &str) -> Result<SessionHandle, MediaError> {
-    let local_ip = Some(up.cluster.plan().client_ip());
+    let local_ip = Some(up.cluster.plan().candidate());
     media::play(PlayOptions { url: url.to_owned(), token: Some(token.to_owned()), local_ip }).await
 }
 

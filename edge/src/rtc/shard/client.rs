@@ -15,13 +15,15 @@ use std::{net::SocketAddr, sync::Arc};
 
 impl Shard {
     /// Takes one batch from a public socket. True: there may be more.
-    pub(super) fn from_clients(&mut self, now: Mono, at: usize) -> bool {
+    pub(super) fn take_clients(&mut self, now: Mono, at: usize) -> bool {
         let Self { shared, gate, ways, batch, joined, .. } = self;
-        let count = ways.udp.get(at).map_or(Ok(0), |udp| udp.receive(batch)).unwrap_or_else(|error| {
-            // An ICMP answer to something that was sent; what waits behind it makes the socket ready again.
-            tracing::trace!(%error, "a public socket told an error");
-            0
-        });
+        let count = match ways.udp.get(at).map_or(Ok(0), |udp| udp.receive(batch)) {
+            Ok(count) => count,
+            Err(error) => {
+                tracing::warn!(%error, "the WebRTC port cannot be read: {error}");
+                return false;
+            }
+        };
         let mut new = Vec::new();
         Turn { now, shared, gate, ways, new: &mut new }.batch(batch, count, joined);
         new.iter().for_each(|session| self.hold(session));

@@ -40,11 +40,13 @@ impl Shard {
                     return false;
                 }
             };
-            let room = self.connections.len() < CONNECTIONS_MAX && self.unproved < UNPROVED_MAX;
+            let room = self.connections.len() < CONNECTIONS_MAX;
             if !room || !self.gate.take(now, peer) {
                 self.ways.counts.drop(if room { Drop::Budget } else { Drop::Full }, 1);
                 continue;
             }
+            // Whoever means it proves himself at once, so the oldest that did not makes room.
+            while self.unproved_count >= UNPROVED_MAX && self.close_oldest_unproved() {}
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "a connection was gone again");
                 continue;
@@ -63,11 +65,12 @@ impl Shard {
     }
 
     fn watch(&mut self, connection: Connection) {
-        let outbox = connection.outbox.clone();
+        let (outbox, number) = (connection.outbox.clone(), connection.number);
         let at = self.connections.put(connection);
         let interest = Interest::READABLE | Interest::WRITABLE;
         let token = Source::Connection(at).token();
-        self.unproved += 1;
+        self.unproved.push_back((at, number));
+        self.unproved_count += 1;
         self.shared.metrics().connected();
         if let Err(error) = outbox.with(|out| self.poll.registry().register(&mut out.stream, token, interest)) {
             tracing::warn!(%error, "a connection cannot be watched; it is closed");
@@ -76,7 +79,7 @@ impl Shard {
     }
 
     /// Goes on with a connection that can be read or written. True: there may be more.
-    pub(super) fn from_connection(&mut self, now: Mono, at: usize) -> bool {
+    pub(super) fn take_connection(&mut self, now: Mono, at: usize) -> bool {
         let Some(outbox) = self.connections.get(at).map(|connection| connection.outbox.clone()) else { return false };
         if outbox.flush().is_err() {
             self.close_connection(at);
@@ -117,10 +120,23 @@ impl Shard {
             connection.give_back(place);
         }
         if proved {
-            self.unproved = self.unproved.saturating_sub(1);
+            self.unproved_count = self.unproved_count.saturating_sub(1);
         }
         new.iter().for_each(|session| self.hold(session));
         result
+    }
+
+    fn close_oldest_unproved(&mut self) -> bool {
+        let Some((at, number)) = self.unproved.pop_front() else { return false };
+        if self.is_unproved(at, number) {
+            self.ways.counts.drop(Drop::Full, 1);
+            self.close_connection(at);
+        }
+        true
+    }
+
+    fn is_unproved(&self, at: usize, number: u64) -> bool {
+        self.connections.get(at).is_some_and(|connection| connection.number == number && connection.session.is_none())
     }
 
     fn close_connection(&mut self, at: usize) {
@@ -134,13 +150,18 @@ impl Shard {
         }
         match connection.session {
             Some(session) => session.lost(Peer::Tcp(connection.number, connection.peer)),
-            None => self.unproved = self.unproved.saturating_sub(1),
+            None => self.unproved_count = self.unproved_count.saturating_sub(1),
         }
         self.shared.metrics().disconnected();
     }
 
     /// Closes those that did not prove themselves in time, and those whose session is over.
     pub(super) fn sweep_connections(&mut self, now: Mono) {
+        while let Some((at, number)) = self.unproved.front().copied()
+            && !self.is_unproved(at, number)
+        {
+            self.unproved.pop_front();
+        }
         let due = self.connections.iter().filter(|(_, connection)| match &connection.session {
             Some(session) => session.over(),
             None => now >= connection.until,

@@ -4,17 +4,22 @@ use super::{Shard, Ways};
 use crate::rtc::{run::Run, session::Session, socket::Batch};
 use proto::wire::stun::{Message, binding_success, is_stun};
 use quinn_udp::BATCH_SIZE;
+use std::io::ErrorKind;
 
 impl Shard {
     /// Takes one batch from a session's upstream socket. True: there may be more.
-    pub(super) fn from_node(&mut self, at: usize) -> bool {
+    pub(super) fn take_node(&mut self, at: usize) -> bool {
         let Some(session) = self.sessions.get(at).filter(|session| !session.over()).cloned() else { return false };
         let Self { ways, batch, joined, .. } = self;
-        let count = session.upstream.receive(batch).unwrap_or_else(|error| {
-            // The node's machine says that nobody listens there. Whether the node is lost, the cluster finds out.
-            tracing::debug!(session.id = %session.id, %error, "a media node's WebRTC port answers with an error");
-            0
-        });
+        let count = match session.upstream.receive(batch) {
+            Ok(count) => count,
+            Err(error) => {
+                // The node's machine says that nobody listens there; the error is told once, before what waits. Whether the node is lost, the cluster
+                // finds out.
+                tracing::debug!(session.id = %session.id, %error, "a media node's WebRTC port answers with an error");
+                return error.kind() == ErrorKind::ConnectionRefused;
+            }
+        };
         pass(ways, &session, batch, count, joined);
         count == BATCH_SIZE
     }

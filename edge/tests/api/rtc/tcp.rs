@@ -2,12 +2,12 @@
 
 use super::{
     client::{Client, receive},
-    node_answers, relayed, rtp,
+    dropped, node_answers, relayed, rtp,
 };
 use crate::helpers::{World, until};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::{Duration, timeout},
 };
 
@@ -110,6 +110,27 @@ async fn whoever_does_not_prove_himself_first_is_closed() {
     // And whoever says nothing, after a while.
     is_closed(&mut TcpStream::connect(client.to).await.unwrap()).await;
     none_left(&world).await;
+}
+
+#[actix_web::test]
+async fn a_crowd_that_says_nothing_keeps_nobody_out() {
+    let (world, opened) = relayed().await;
+    let client = Client::of(&opened).await;
+    // More than all threads together hold without a check; the kernel shares connections out among them.
+    let threads = std::thread::available_parallelism().unwrap().get().min(16);
+    let mut crowd = Vec::new();
+    for number in 0..1_024 * threads + 900 {
+        // From many addresses: what one may do in a second is not what this is about.
+        let from = [127, 0, 1, u8::try_from(number / 500 + 1).unwrap()];
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        crowd.push(socket.connect(client.to).await.unwrap());
+    }
+    until("the oldest make room", || async { dropped(&world, "full").await > 0 }).await;
+    let mut stream = TcpStream::connect(client.to).await.unwrap();
+    stream.write_all(&frame(&client.check_bytes(1, true))).await.unwrap();
+    node_answers(&world, &client.password).await;
+    client.is_answer(&read_frame(&mut stream).await, 1, stream.local_addr().unwrap());
 }
 
 #[actix_web::test]
