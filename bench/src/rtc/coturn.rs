@@ -1,7 +1,6 @@
 //! coturn as it comes, relaying the same packets at the same pace. It authenticates nobody here.
 
 use crate::process::{Process, Scratch};
-use anyhow::Context as _;
 use std::{
     path::{Path, PathBuf},
     process::Command,

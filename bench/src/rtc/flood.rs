@@ -1,5 +1,6 @@
 //! Checks from everywhere that nobody's cluster signed: what a botnet, or somebody with forged addresses, sends to the port.
 
+use super::flow::due;
 use anyhow::Context as _;
 use proto::{
     NodeId, SessionId, ice,
@@ -40,12 +41,13 @@ impl Flood {
         let thread = std::thread::spawn(move || {
             let mut sent = 0_u64;
             while !stopped.load(Ordering::Relaxed) {
-                let due = (f64::from(rate) * began.elapsed().as_secs_f64()) as u64;
+                let due = due(rate, began.elapsed());
                 while sent < due {
                     let number = sent.wrapping_mul(0x9e37_79b9_7f4a_7c15);
                     let [_, b, c, d, ..] = number.to_be_bytes();
                     let from = IpAddr::V4(Ipv4Addr::new(127, b, c, d.clamp(1, 254)));
-                    let contents = checks.get(number as usize % CHECKS).context("no check")?;
+                    let at = usize::try_from(number % CHECKS as u64).unwrap_or(0);
+                    let contents = checks.get(at).context("no check")?;
                     let one = Transmit { destination: to, ecn: None, contents, segment_size: None, src_ip: Some(from) };
                     // A full buffer is the receiver's loss, and what this is about.
                     drop(state.try_send(UdpSockRef::from(&socket), &one));

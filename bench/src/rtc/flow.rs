@@ -135,15 +135,16 @@ pub(super) fn drive(flows: &[Flow], sends: Sends, rate: u32, time: Duration) -> 
     loop {
         let now = start.elapsed();
         let over = now >= time;
-        let due = (f64::from(rate) * now.min(time).as_secs_f64()) as u64;
-        let size = if sends == Sends::Joined || flows.len() == 1 { BURST as u64 } else { 1 };
+        let due = due(rate, now.min(time));
+        let count = if sends == Sends::Joined || flows.len() == 1 { BURST } else { 1 };
+        let (size, bytes) = (count as u64, count * PACKET);
         // A burst waits until it is whole, as a frame of video is.
         while receiver.outcome.sent + size <= due {
             for packet in burst.chunks_mut(PACKET) {
                 packet[8..16].copy_from_slice(&nanos(start).to_be_bytes());
             }
             let flow = flows.get(next % flows.len()).context("no flow")?;
-            flow.burst(&burst[..PACKET * size as usize], sends)?;
+            flow.burst(burst.get(..bytes).unwrap_or_default(), sends)?;
             receiver.outcome.sent += size;
             next += 1;
         }
@@ -156,6 +157,11 @@ pub(super) fn drive(flows: &[Flow], sends: Sends, rate: u32, time: Duration) -> 
             receiver.drain(flows.get(event.token().0).context("no flow")?, start)?;
         }
     }
+}
+
+/// Packets that should have been sent by now.
+pub(super) fn due(rate: u32, after: Duration) -> u64 {
+    u64::try_from(u128::from(rate) * after.as_micros() / 1_000_000).unwrap_or(u64::MAX)
 }
 
 struct Receiver {

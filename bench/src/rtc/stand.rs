@@ -93,7 +93,7 @@ impl Stand {
     ///
     /// # Errors
     /// A port, or the echo.
-    pub async fn start() -> anyhow::Result<Self> {
+    pub(super) async fn start() -> anyhow::Result<Self> {
         let echo = Echo::start()?;
         let (secret, node) = (ClusterSecret::from_bytes(kit::random::bytes()), NodeId::parse("node-0")?);
         let upstream = Upstream {
