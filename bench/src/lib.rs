@@ -14,6 +14,7 @@ pub mod redis;
 pub mod replace;
 pub mod report;
 pub mod routing;
+pub mod rtc;
 pub mod rtmp;
 pub mod serve;
 pub mod sessions;

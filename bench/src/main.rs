@@ -1,6 +1,6 @@
-//! `bench placement|routing|gossip|whip|sessions|hooks|claims|replace|rtmp|all`: runs measurements; tables on standard error, a JSON line each on standard output.
+//! `bench placement|routing|gossip|whip|sessions|hooks|rtc|claims|replace|rtmp|all`: runs measurements; tables on standard error, a JSON line each on standard output.
 
-use bench::{gossip, hooks, placement, replace, report::Report, routing, rtmp, sessions, whip};
+use bench::{gossip, hooks, placement, replace, report::Report, routing, rtc, rtmp, sessions, whip};
 use clap::{Parser, ValueEnum};
 use keystone::{
     config::{Config, Media},
@@ -33,6 +33,8 @@ enum What {
     Sessions,
     /// Hook decisions of control-api; needs `TEST_DATABASE_URL`.
     Hooks,
+    /// Packets, latency and memory of the WebRTC relay.
+    Rtc,
     /// Claims of control-api; needs `TEST_DATABASE_URL`.
     Claims,
     /// A killed media node: until it is known and replaced; with the built-in node, and with SRS when there is one.
@@ -69,6 +71,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     if wants(What::Hooks) {
         tell(hooks::run().await?)?;
+    }
+    if wants(What::Rtc) {
+        tell(rtc::run().await?)?;
     }
     if wants(What::Claims) {
         tell(hooks::claims::run().await?)?;

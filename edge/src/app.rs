@@ -2,7 +2,7 @@
 
 use crate::{
     admit::Admission,
-    config::{AuthMode, Config},
+    config::{AuthMode, Config, Listen, Switch},
     control::Control,
     front::{Front, Parts},
     hls::{self, Hls},
@@ -12,6 +12,7 @@ use crate::{
     registration::Registration,
     replica::{Replica, feed},
     routes,
+    rtc::{Relay, RelaySettings, adopt},
     rtmp::{Bound, Rtmp},
     srs::SrsClient,
     stream::{Lookup, Registry},
@@ -20,7 +21,7 @@ use crate::{
 use actix_web::{HttpServer, dev::Server, web};
 use anyhow::Context as _;
 use kit::{kv::Redis, shutdown::Tasks};
-use proto::EdgeId;
+use proto::{EdgeId, SessionId};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -104,7 +105,8 @@ impl App {
     }
 
     /// Serves until `shutdown` is cancelled. Then it is not ready and takes no more sessions, so that load balancers turn to other edges, which
-    /// serve its sessions as well; after `EDGE_DRAIN_SECONDS` it lets requests in flight end and is gone. Media does not pass here and goes on.
+    /// serve its sessions as well; after `EDGE_DRAIN_SECONDS` it lets requests in flight end and is gone. Relayed media
+    /// ends with the process: its clients come back through another edge.
     ///
     /// # Errors
     /// The server failed by itself.
@@ -129,6 +131,9 @@ impl App {
             handle.stop(true).await;
         });
         let served = self.server.await;
+        if let Some(relay) = &self.parts.relay {
+            relay.stop().await;
+        }
         self.tasks.stop(TASKS_END_WITHIN).await;
         self.parts.streams.stop();
         served.context("the HTTP server failed")
@@ -139,7 +144,11 @@ impl App {
 struct Inboxes {
     courier: Courier,
     signs: mpsc::Receiver<witness::Input>,
+    adoptions: Option<mpsc::Receiver<SessionId>>,
 }
+
+/// The relay, and the sessions it took over.
+type Running = (Arc<Relay>, mpsc::Receiver<SessionId>);
 
 async fn parts(config: Config) -> anyhow::Result<(Parts, Inboxes)> {
     let edge =
@@ -177,6 +186,7 @@ async fn parts(config: Config) -> anyhow::Result<(Parts, Inboxes)> {
     };
     let hls = Hls::new(hls_parts, config.hls, config.ffmpeg.clone());
     let (leaving, flows) = (CancellationToken::new(), TaskTracker::new());
+    let (relay, adoptions) = relay(&config, &replica, &metrics)?.unzip();
     let parts = Parts {
         config,
         edge,
@@ -191,10 +201,28 @@ async fn parts(config: Config) -> anyhow::Result<(Parts, Inboxes)> {
         srs,
         hooks,
         hls,
+        relay,
         leaving,
         flows,
     };
-    Ok((parts, Inboxes { courier, signs }))
+    Ok((parts, Inboxes { courier, signs, adoptions }))
+}
+
+/// The WebRTC relay, unless it is switched off.
+fn relay(config: &Config, replica: &Replica, metrics: &Metrics) -> anyhow::Result<Option<Running>> {
+    let media = &config.media;
+    let (Switch::On, Listen::On(listen)) = (media.webrtc_relay, media.rtc) else {
+        tracing::info!("WebRTC media does not pass this edge: answers carry the nodes' own candidates");
+        return Ok(None);
+    };
+    let tcp = media.webrtc_tcp == Switch::On;
+    let settings = RelaySettings { listen, public: media.webrtc_public.clone(), tcp };
+    let started = Relay::start(&settings, replica.clone(), metrics.rtc().clone());
+    let (relay, adoptions) = started.with_context(|| {
+        format!("cannot take WebRTC packets on {listen}: end what listens there, move EDGE_RTC_LISTEN, or set WEBRTC_RELAY=off")
+    })?;
+    tracing::info!(addresses = ?relay.addresses(), candidates = ?relay.hosts(), "WebRTC media passes this edge");
+    Ok(Some((relay, adoptions)))
 }
 
 /// Starts the background tasks; returns once the replica was read for the first time, or could not be.
@@ -226,6 +254,10 @@ async fn start(parts: &Arc<Parts>, inboxes: Inboxes, address: SocketAddr) -> Tas
     let traffic = Reporter { kv: parts.kv.clone(), edge: parts.edge.clone(), leases: parts.replica.leases().clone() };
     tasks.spawn("traffic", traffic.run(stop.clone()));
     tasks.spawn("hls sessions", report.run(stop.clone()));
+    if let (Some(relay), Some(adoptions)) = (&parts.relay, inboxes.adoptions) {
+        tasks.spawn("rtc targets", relay.clone().keep_targets(parts.nodes.clone(), stop.clone()));
+        tasks.spawn("rtc adoptions", adopt::run(parts.clone(), relay.clone(), adoptions, stop.clone()));
+    }
     tasks.spawn("registration", registration.run(stop));
     tasks
 }

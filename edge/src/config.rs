@@ -94,6 +94,8 @@ pub struct Config {
 pub struct MediaSettings {
     /// `WEBRTC_RELAY`: `on` (default), or `off`: answers then carry the node's own candidates, and media goes there.
     pub webrtc_relay: Switch,
+    /// `WEBRTC_TCP`: `on` (default), or `off`: answers then carry no TCP candidate, and the port is open for UDP only.
+    pub webrtc_tcp: Switch,
     /// `WEBRTC_PUBLIC_ADDR`: `ip[:port]` list put into answers when the relay is on; default: the listen address.
     pub webrtc_public: Vec<PublicAddr>,
     /// `EDGE_RTMP_LISTEN`; default `0.0.0.0:1935`.
@@ -282,6 +284,7 @@ impl Config {
         let http = env_mut.read("EDGE_LISTEN", |text| address(text, HTTP_PORT));
         let media = MediaSettings {
             webrtc_relay: env_mut.or("WEBRTC_RELAY", Switch::On),
+            webrtc_tcp: env_mut.or("WEBRTC_TCP", Switch::On),
             webrtc_public: env_mut.list("WEBRTC_PUBLIC_ADDR"),
             rtmp: listen(env_mut, "EDGE_RTMP_LISTEN", RTMP_PORT),
             rtmps: rtmps::read(env_mut),

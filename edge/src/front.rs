@@ -11,11 +11,15 @@ mod session;
 mod wire;
 
 pub use grant::{Grant, GrantRequest};
+pub(crate) use lease::Adopted;
 pub use lease::Lease;
 pub(crate) use open::draw_session;
 pub(crate) use wire::Parts;
 
-use crate::{config::Config, error::ApiError, hls::Hls, hooks::Hooks, metrics::Metrics, nodes::NodeTable};
+use crate::{
+    config::Config, error::ApiError, hls::Hls, hooks::Hooks, leases::Leases, metrics::Metrics, nodes::NodeTable,
+    rtc::Relay,
+};
 use proto::{EdgeId, NodeId, SessionId, srs::api::Versions};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
@@ -111,6 +115,18 @@ impl Front {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// The WebRTC relay, unless it is switched off.
+    #[must_use]
+    pub fn relay(&self) -> Option<&Relay> {
+        self.0.relay.as_deref()
+    }
+
+    /// Sessions whose media passes this edge.
+    #[must_use]
+    pub fn leases(&self) -> &Leases {
+        self.0.replica.leases()
     }
 
     /// Hooks of media nodes.

@@ -19,6 +19,7 @@ pub mod nodes;
 pub mod registration;
 pub mod replica;
 pub mod routes;
+pub mod rtc;
 pub mod rtmp;
 pub mod srs;
 pub mod stream;

@@ -3,6 +3,7 @@
 pub mod hls;
 pub mod hooks;
 pub mod nodes;
+pub mod rtc;
 pub mod rtmp;
 
 use hls::HlsMetrics;
@@ -13,6 +14,7 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, core::Collector,
 };
 use proto::session::Role;
+use rtc::RtcMetrics;
 use rtmp::RtmpMetrics;
 use std::{
     sync::{
@@ -130,6 +132,7 @@ pub struct Metrics {
     hooks: HookMetrics,
     rtmp: RtmpMetrics,
     hls: HlsMetrics,
+    rtc: RtcMetrics,
 }
 
 /// Registers what it makes.
@@ -221,6 +224,7 @@ impl Metrics {
             hls: HlsMetrics::new(&make)?,
             nodes: NodeMetrics::new(&make)?,
             rtmp: RtmpMetrics::new(&make)?,
+            rtc: RtcMetrics::new(&make)?,
             book: make.0,
         };
         // A series that begins with its first event has no increase for an alert to see.
@@ -310,6 +314,12 @@ impl Metrics {
     #[must_use]
     pub const fn nodes(&self) -> &NodeMetrics {
         &self.nodes
+    }
+
+    /// Those of the WebRTC relay.
+    #[must_use]
+    pub const fn rtc(&self) -> &RtcMetrics {
+        &self.rtc
     }
 
     /// Those of media nodes' hooks.

@@ -33,6 +33,7 @@ export function launch(flags = []) {
 /** A page of its own context; what it complains of goes into `said`. */
 export async function open(browser, said, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 850 }, ...options });
+  if (process.env.KEYSTONE_E2E_ICE === "tcp") await context.addInitScript(onlyTcp);
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   page.on("pageerror", (error) => said.push(String(error)));
@@ -47,6 +48,15 @@ export async function open(browser, said, options = {}) {
 }
 
 export const PASSWORD = "correct horse battery";
+
+/** As on a network that lets no UDP through: answers lose their UDP candidates. Runs in the page. */
+function onlyTcp() {
+  const set = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = function (description) {
+    const sdp = description.sdp.replace(/^a=candidate:\S+ \d+ udp .*\r\n/gim, "");
+    return set.call(this, { type: description.type, sdp });
+  };
+}
 
 /** Registers on the page of `base` and ends at "My streams"; returns the e-mail. */
 export async function register(page, base, shot = async () => undefined) {

@@ -186,8 +186,13 @@ impl Stage {
     async fn until_published(&self) -> anyhow::Result<SessionHandle> {
         let url = format!("{}/rtc/v1/whip/{}", self.cluster.origin(), self.stream);
         let local_ip = Some(self.cluster.plan().candidate());
-        let options =
-            PublishOptions { url, token: Some(self.key.clone()), local_ip, source: Source::Still(self.still.clone()) };
+        let options = PublishOptions {
+            url,
+            token: Some(self.key.clone()),
+            local_ip,
+            via: None,
+            source: Source::Still(self.still.clone()),
+        };
         until_opened(|| media::publish(options.clone())).await.context("nobody could publish")
     }
 

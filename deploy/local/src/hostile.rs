@@ -210,6 +210,7 @@ impl Stage {
         let failed = |what: &'static str| move |why: MediaError| HostileError::Stream { what, why: why.to_string() };
         let local_ip = Some(cluster.plan().candidate());
         let publisher = media::publish(PublishOptions {
+            via: None,
             url: format!("{}/rtc/v1/whip/{}", door.http, web.stream.id),
             token: Some(web.stream_key),
             local_ip,

@@ -10,12 +10,7 @@ use crate::{
     tools::MediaChoice,
     users::RunAs,
 };
-use std::{
-    ffi::OsString,
-    net::{IpAddr, Ipv4Addr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{ffi::OsString, net::Ipv4Addr, path::PathBuf, time::Duration};
 
 const TEMPLATE: &str = include_str!("../../srs.conf.local");
 const READY_WITHIN: Duration = Duration::from_secs(20);
@@ -40,8 +35,6 @@ pub struct Node {
     pub index: u16,
     /// The cluster's ports.
     pub ports: Ports,
-    /// The address its WebRTC candidate carries ([`candidate`]).
-    pub candidate: IpAddr,
     /// Its secret, a path segment of its hooks.
     pub secret: String,
     /// SRT callers must encrypt with this.
@@ -66,25 +59,6 @@ impl std::fmt::Debug for Node {
 #[must_use]
 pub fn id(index: u16) -> String {
     format!("node-{index}")
-}
-
-/// The address for WebRTC candidates of a cluster whose clients come to `host`.
-///
-/// SRS binds its UDP socket to no address, so its answers leave from whatever address the kernel picks towards the client. A client
-/// that has bound its socket to the machine's own address (aiortc always, Chromium once it may use the camera, FFmpeg) and is told
-/// 127.0.0.1 gets answers from another address than it asked and drops them. Told the machine's own address, all of them work, also
-/// those that came to the page or the API by 127.0.0.1. The built-in node binds one address and has no such trouble.
-#[must_use]
-pub fn candidate(host: IpAddr, is_srs: bool) -> IpAddr {
-    if is_srs && host.is_loopback() { own_address().unwrap_or(host) } else { host }
-}
-
-/// The address from which this machine would reach others; nothing is sent. `None` without a route.
-fn own_address() -> Option<IpAddr> {
-    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    // TEST-NET-1: belongs to nobody.
-    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
-    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
 }
 
 impl Node {
@@ -160,7 +134,8 @@ impl Node {
                 ("SRT_PORT", p.node_srt(k).to_string()),
                 ("METRICS_PORT", p.node_metrics(k).to_string()),
                 ("SRT_PASSPHRASE", self.srt_passphrase.clone().unwrap_or_default()),
-                ("CANDIDATE", self.candidate.to_string()),
+                // Nobody but the edges goes there, and they put their own address into answers.
+                ("CANDIDATE", Ipv4Addr::LOCALHOST.to_string()),
                 ("HOOK_URL", self.hook_url()),
                 ("HEARTBEAT_URL", self.heartbeat_url()),
             ],
@@ -203,8 +178,13 @@ impl Node {
 
     fn builtin_args(&self) -> Vec<OsString> {
         let (p, k) = (self.ports, self.index);
-        let mut args: Vec<OsString> =
-            vec!["devnode".into(), "--id".into(), self.id().into(), "--host".into(), self.candidate.to_string().into()];
+        let mut args: Vec<OsString> = vec![
+            "devnode".into(),
+            "--id".into(),
+            self.id().into(),
+            "--host".into(),
+            Ipv4Addr::LOCALHOST.to_string().into(),
+        ];
         let ports = [
             ("--rtmp", p.node_rtmp(k)),
             ("--api", p.node_api(k)),
@@ -224,7 +204,6 @@ mod tests {
         Node {
             index,
             ports: Ports::new(0).unwrap(),
-            candidate: "127.0.0.1".parse().unwrap(),
             secret: "s3cret".into(),
             srt_passphrase: None,
             hooks: 8881,
@@ -252,14 +231,6 @@ mod tests {
         let (_, server) = text.split_once("srt_server {").unwrap();
         let (server, _) = server.split_once('}').unwrap();
         assert!(server.contains("passphrase ten-letters-and-more; pbkeylen 16;"), "{server}");
-    }
-
-    #[test]
-    fn only_srs_on_loopback_is_told_another_address() {
-        let (loopback, lan) = ("127.0.0.1".parse().unwrap(), "192.0.2.77".parse().unwrap());
-        assert_eq!(candidate(loopback, false), loopback);
-        assert_eq!(candidate(lan, true), lan);
-        assert!(!candidate(loopback, true).is_unspecified());
     }
 
     #[test]

@@ -193,8 +193,7 @@ impl Plan {
             log: log("redis"),
             env: env.clone(),
         };
-        let is_srs = matches!(found.media, MediaChoice::Srs { .. });
-        let nodes = nodes(&options, ports, &secrets, &data, is_srs, &env);
+        let nodes = nodes(&options, ports, &secrets, &data, &env);
         let (programs, caddy) = found.front.map_or((None, None), |(control, edge, program)| {
             let caddy = Caddy {
                 program,
@@ -225,10 +224,10 @@ impl Plan {
         })
     }
 
-    /// The address of the nodes' WebRTC; a client bound to it reaches them.
+    /// The address of the edges' WebRTC; a client bound to it reaches them.
     #[must_use]
     pub fn candidate(&self) -> IpAddr {
-        self.nodes.first().map_or(self.options.host, |node| node.candidate)
+        self.options.host
     }
 
     /// What the services' settings are made from.
@@ -251,13 +250,11 @@ fn nodes(
     ports: Ports,
     secrets: &Secrets,
     data: &DataDir,
-    is_srs: bool,
     env: &[(OsString, OsString)],
 ) -> Vec<Node> {
     let node = |index| Node {
         index,
         ports,
-        candidate: node::candidate(options.host, is_srs),
         secret: secrets.nodes[&node::id(index)].clone(),
         srt_passphrase: options.srt_passphrase.clone(),
         hooks: match options.scope {

@@ -254,6 +254,7 @@ impl Ports {
             all.push(tcp(self.edge_rtmp(i), format!("edge-{i} RTMP")));
             all.push(udp(self.edge_srt(i), format!("edge-{i} SRT")));
             all.push(udp(self.edge_rtc(i), format!("edge-{i} WebRTC")));
+            all.push(tcp(self.edge_rtc(i), format!("edge-{i} WebRTC over TCP")));
         }
         all.extend(self.of_deps(shape));
         all

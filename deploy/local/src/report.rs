@@ -30,7 +30,8 @@ fn front(plan: &Plan, origin: &str, rows: &mut Vec<(String, String)>) {
         rows.push((format!("control-{i}"), format!("http://127.0.0.1:{}", ports.control(i))));
     }
     for i in 0..shape.edges {
-        rows.push((format!("edge-{i}"), format!("http://127.0.0.1:{}", ports.edge_http(i))));
+        let rtc = std::net::SocketAddr::new(plan.options.host, ports.edge_rtc(i));
+        rows.push((format!("edge-{i}"), format!("http://127.0.0.1:{}   webrtc {rtc}", ports.edge_http(i))));
     }
     rows.push((
         "administrator".into(),
@@ -61,7 +62,7 @@ fn nodes(plan: &Plan, rows: &mut Vec<(String, String)>) {
                 node.api_url(),
                 p.node_rtmp(k),
                 p.node_http(k),
-                std::net::SocketAddr::new(node.candidate, p.node_rtc(k)),
+                p.node_rtc(k),
                 p.node_srt(k)
             ),
         ));

@@ -117,6 +117,7 @@ impl Settings<'_> {
             ("EDGE_RTMP_LISTEN", media(self.ports.edge_rtmp(i))),
             ("EDGE_SRT_LISTEN", media(self.ports.edge_srt(i))),
             ("EDGE_RTC_LISTEN", media(self.ports.edge_rtc(i))),
+            ("WEBRTC_PUBLIC_ADDR", media(self.ports.edge_rtc(i))),
         ]
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     cli::{Up, repository},
     cluster::Cluster,
     config::{Config, Media},
-    dotenv, node, observe,
+    dotenv, observe,
     plan::{ClusterError, Options, Plan, PortBase, Scope},
     report, say,
     tools::MediaChoice,
@@ -102,7 +102,6 @@ pub fn dev_settings(config: &Config) -> anyhow::Result<ExitCode> {
     let mut plan = Plan::make(options, config)?;
     let srs = MediaChoice::Srs { program: "srs".into(), version: String::new() };
     for node in &mut plan.nodes {
-        node.candidate = node::candidate(plan.options.host, true);
         node.prepare(&srs)?;
     }
     dotenv::write(&root.join(".env"), &plan)?;

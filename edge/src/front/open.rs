@@ -1,12 +1,12 @@
 //! Opening a WebRTC session: read the offer, get a grant, post to the node, mend the answer, seal the handle.
 
-use super::{Grant, OpenRequest, Opened, Parts, attempt::AttemptError};
+use super::{Grant, Lease, OpenRequest, Opened, Parts, attempt::AttemptError};
 use crate::{
     error::ApiError,
     srs::{Accepted, OpenAt, SrsError, SrsSession},
 };
 use proto::{
-    SessionId, StreamId, TokenId,
+    SessionId, TokenId,
     handle::Handle,
     ice,
     secret::sha256_hex,
@@ -112,9 +112,14 @@ impl Parts {
     }
 
     /// Posts to one node and makes of its answer what the client gets.
-    async fn attempt(&self, offer: &Offer, grant: &Grant) -> Result<(Opened, Handle), AttemptError> {
+    async fn attempt(self: &Arc<Self>, offer: &Offer, grant: &Grant) -> Result<(Opened, Handle), AttemptError> {
         let node = grant.node();
         let ufrag = ice::ufrag(&node.id, &grant.session());
+        let target = match &self.relay {
+            // One whose WebRTC port cannot be found takes nobody: nothing was opened.
+            Some(relay) => Some(relay.target(node).await.ok_or(AttemptError::Node(SrsError::Unreachable))?),
+            None => None,
+        };
         let accepted = match self.post(offer, grant, &ufrag).await {
             Ok(accepted) => {
                 self.nodes.fine(&node.id, &grant.placement().service);
@@ -122,11 +127,21 @@ impl Parts {
             }
             Err(error) => return Err(self.attempt_failed(grant, error).await),
         };
-        let made = finish(offer, grant, &accepted, &ufrag);
-        if made.is_err() {
-            self.drop_session(grant, &accepted.session).await;
+        let made = finish(offer, grant, &accepted, (&ufrag, self.candidates()));
+        match (&made, &self.relay, target) {
+            (Err(_), ..) => self.drop_session(grant, &accepted.session).await,
+            (Ok(_), Some(relay), Some(target)) => {
+                let lease = Lease::new(self, grant.wanted(), grant.placement(), grant.session());
+                relay.expect(target, &ice::password(&grant.secrets().keyring.current, &ufrag), lease);
+            }
+            (Ok(_), ..) => {}
         }
         made
+    }
+
+    /// Where clients send their packets.
+    fn candidates(&self) -> Candidates {
+        self.relay.as_ref().map_or(Candidates::Keep, |relay| Candidates::Replace(relay.hosts().to_vec()))
     }
 
     async fn post(&self, offer: &Offer, grant: &Grant, ufrag: &str) -> Result<Accepted, SrsError> {
@@ -154,12 +169,18 @@ impl Parts {
     }
 }
 
-fn finish(offer: &Offer, grant: &Grant, accepted: &Accepted, ufrag: &str) -> Result<(Opened, Handle), AttemptError> {
+fn finish(
+    offer: &Offer,
+    grant: &Grant,
+    accepted: &Accepted,
+    (ufrag, candidates): (&str, Candidates),
+) -> Result<(Opened, Handle), AttemptError> {
     if accepted.session.server_ufrag() != ufrag {
         return Err(AttemptError::Collision);
     }
     let (node, wanted) = (&grant.node().id, grant.wanted());
-    let answer = mend(accepted, offer, ufrag, &wanted.stream).map_err(|error| {
+    let options = AnswerOptions { candidates, msid: wanted.stream.to_string() };
+    let answer = mend(accepted, offer, ufrag, &options).map_err(|error| {
         tracing::error!(node = %node, %error, "a media node's answer cannot be passed on: {error}");
         AttemptError::Node(SrsError::BadAnswer("cannot be mended"))
     })?;
@@ -180,9 +201,8 @@ fn finish(offer: &Offer, grant: &Grant, accepted: &Accepted, ufrag: &str) -> Res
     Ok((Opened { handle: sealed, etag, answer, session, node: node.clone() }, handle))
 }
 
-fn mend(accepted: &Accepted, offer: &Offer, ufrag: &str, stream: &StreamId) -> Result<String, AnswerError> {
+fn mend(accepted: &Accepted, offer: &Offer, ufrag: &str, options: &AnswerOptions) -> Result<String, AnswerError> {
     let answer = Answer::read(accepted.answer.as_bytes())?;
     answer.check_ufrag(ufrag)?;
-    let options = AnswerOptions { candidates: Candidates::Keep, msid: stream.to_string() };
-    answer.repair(offer, &options)
+    answer.repair(offer, options)
 }

@@ -10,6 +10,7 @@ use crate::{
     metrics::Metrics,
     nodes::{Keeper, NodeTable, Nodes},
     replica::Replica,
+    rtc::Relay,
     srs::SrsClient,
     stream::Registry,
 };
@@ -34,6 +35,8 @@ pub(crate) struct Parts {
     pub(crate) srs: SrsClient,
     pub(crate) hooks: Hooks,
     pub(crate) hls: Hls,
+    /// `None`: answers carry the nodes' own candidates.
+    pub(crate) relay: Option<Arc<Relay>>,
     /// Cancelled when this edge takes no more sessions, because it is about to end.
     pub(crate) leaving: CancellationToken,
     /// Flows under way; the process waits for them before it ends.

@@ -184,6 +184,12 @@ impl NodeTable {
         self.nodes.keys().filter_map(|id| self.get(id)).filter(|node| node.up).collect()
     }
 
+    /// All nodes that have an address.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<NodeAddress> {
+        self.nodes.keys().filter_map(|id| self.get(id)).collect()
+    }
+
     /// Whether the cluster knows the node: only then is it told what was met there.
     #[must_use]
     pub fn is_member(&self, id: &NodeId) -> bool {

@@ -11,6 +11,7 @@
 
 mod answer;
 mod attribute;
+mod candidates;
 mod check;
 mod error;
 mod fragment;
@@ -18,7 +19,8 @@ mod offer;
 mod text;
 mod upstream;
 
-pub use answer::{Answer, AnswerOptions, Candidates};
+pub use answer::{Answer, AnswerOptions};
+pub use candidates::{Candidates, Host, Over};
 pub use error::{AnswerError, FragmentError, Kind, SdpError};
 pub use fragment::{Intent, TrickleFragment};
 pub use offer::{Offer, Setup};

@@ -1,7 +1,7 @@
 //! What the client is given.
 
 use super::{edited, lines, options, parts, play, publish, repair, vector, without};
-use proto::wire::sdp::{ANSWER_BYTES_MAX, Answer, AnswerError, AnswerOptions, Candidates, Offer};
+use proto::wire::sdp::{ANSWER_BYTES_MAX, Answer, AnswerError, AnswerOptions, Candidates, Host, Offer, Over};
 
 /// SRS's answer to `rules/` offers: its payload types are 111 and 106.
 fn answer_for_rules(role: &str) -> Vec<u8> {
@@ -95,14 +95,18 @@ fn candidates_are_replaced_by_the_edges_own() {
     let offer = play(&vector("srs/whep.offer.sdp")).unwrap();
     let node = Answer::read(&vector("srs/whep-eip.answer.sdp")).unwrap();
     let with = |addresses: &[&str]| {
-        let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
-        node.repair(&offer, &AnswerOptions { candidates: Candidates::Replace(addresses), ..options() })
+        let hosts = addresses.iter().map(|text| match text.strip_prefix("tcp ") {
+            Some(at) => Host { at: at.parse().unwrap(), over: Over::Tcp },
+            None => Host { at: text.parse().unwrap(), over: Over::Udp },
+        });
+        node.repair(&offer, &AnswerOptions { candidates: Candidates::Replace(hosts.collect()), ..options() })
     };
-    let answer = with(&["[2001:db8::1]:8000", "203.0.113.7:8000"]).unwrap();
+    let answer = with(&["tcp 203.0.113.7:8000", "[2001:db8::1]:8000", "203.0.113.7:8000"]).unwrap();
     assert!(!answer.contains("127.0.0.1") && !answer.contains("9999"));
     let own = [
         "a=candidate:0 1 udp 2130706431 203.0.113.7 8000 typ host",
         "a=candidate:1 1 udp 2130706175 2001:db8::1 8000 typ host",
+        "a=candidate:2 1 tcp 1520434687 203.0.113.7 8000 typ host tcptype passive",
     ];
     assert_eq!(lines(&answer, "a=candidate:"), [own, own].concat());
     for wrong in [&[][..], &["0.0.0.0:8000"], &["203.0.113.7:0"], &["203.0.113.7:1"; 17]] {
@@ -245,7 +249,8 @@ fn answers_stay_short_enough_for_ffmpeg() {
     let padding = format!("a=x:{}", "y".repeat(3_800));
     let to = format!("a=mid:1\r\n{padding}\r\na=z:{}", "y".repeat(2_000));
     let long = edited("srs/whip.answer.sdp", &[("a=mid:1", &to)]);
-    let many: Vec<_> = (1..=16).map(|n| format!("203.0.113.{n}:8000").parse().unwrap()).collect();
+    let host = |n: u8| Host { at: format!("203.0.113.{n}:8000").parse().unwrap(), over: Over::Udp };
+    let many: Vec<_> = (1..=16).map(host).collect();
     let options = AnswerOptions { candidates: Candidates::Replace(many), ..options() };
     let answer = Answer::read(&long).unwrap().repair(&offer, &options);
     assert!(matches!(answer, Err(AnswerError::TooLong { .. }) | Ok(_)));

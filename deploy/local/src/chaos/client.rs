@@ -62,7 +62,14 @@ impl Client {
         match &self.key {
             Some(key) => {
                 let (url, token) = (format!("{}/rtc/v1/whip/{}", self.origin, self.stream), Some(key.clone()));
-                media::publish(PublishOptions { url, token, local_ip, source: Source::Still(self.still.clone()) }).await
+                media::publish(PublishOptions {
+                    url,
+                    token,
+                    local_ip,
+                    via: None,
+                    source: Source::Still(self.still.clone()),
+                })
+                .await
             }
             None => {
                 let url = format!("{}/rtc/v1/whep/{}", self.origin, self.stream);

@@ -151,6 +151,7 @@ impl Show {
     async fn publish(&self, token: &str) -> Result<SessionHandle, MediaError> {
         let picture = TestPicture { label: self.stream.to_string(), ..TestPicture::default() };
         let options = PublishOptions {
+            via: None,
             url: format!("{}/rtc/v1/whip/{}", self.origin, self.stream),
             token: Some(token.to_owned()),
             local_ip: Some(self.local_ip),

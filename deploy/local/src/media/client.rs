@@ -28,6 +28,8 @@ pub struct PublishOptions {
     pub token: Option<String>,
     /// Local address of the UDP socket; found from the URL when `None`.
     pub local_ip: Option<IpAddr>,
+    /// Media goes there instead of to the answer's candidates: a load balancer between client and edges.
+    pub via: Option<SocketAddr>,
     /// What is sent.
     pub source: Source,
 }
@@ -79,8 +81,8 @@ impl std::fmt::Debug for SessionHandle {
 /// # Errors
 /// See [`MediaError`]; `Refused` carries the server's own words.
 pub async fn publish(options: PublishOptions) -> Result<SessionHandle, MediaError> {
-    let PublishOptions { url, token, local_ip, source } = options;
-    open(&url, token, local_ip, Some(source)).await
+    let PublishOptions { url, token, local_ip, via, source } = options;
+    open(&url, token, (local_ip, via), Some(source)).await
 }
 
 /// Plays: POSTs the offer and counts what comes.
@@ -89,13 +91,13 @@ pub async fn publish(options: PublishOptions) -> Result<SessionHandle, MediaErro
 /// See [`MediaError`]; a stream nobody publishes is 409 with `retry_after` behind a gateway.
 pub async fn play(options: PlayOptions) -> Result<SessionHandle, MediaError> {
     let PlayOptions { url, token, local_ip } = options;
-    open(&url, token, local_ip, None).await
+    open(&url, token, (local_ip, None), None).await
 }
 
 async fn open(
     url: &str,
     token: Option<String>,
-    local_ip: Option<IpAddr>,
+    (local_ip, via): (Option<IpAddr>, Option<SocketAddr>),
     source: Option<Source>,
 ) -> Result<SessionHandle, MediaError> {
     let started = Instant::now();
@@ -112,7 +114,8 @@ async fn open(
     let video = changes.add_media(MediaKind::Video, direction, Some("keystone".into()), Some("video".into()), None);
     let (offer, pending) = changes.apply().ok_or_else(|| MediaError::Answer("no offer".into()))?;
     let answer = endpoint.offer(&url, offer.to_sdp_string()).await?;
-    let accepted = SdpAnswer::from_sdp_string(&answer.sdp)
+    let sdp = via.map_or_else(|| answer.sdp.clone(), |via| redirected(&answer.sdp, via));
+    let accepted = SdpAnswer::from_sdp_string(&sdp)
         .map_err(|error| MediaError::Answer(error.to_string()))
         .and_then(|sdp| Ok(rtc.sdp_api().accept_answer(pending, sdp)?));
     if let Err(error) = accepted {
@@ -125,6 +128,19 @@ async fn open(
     let session = Session::new(rtc, socket, local, Media { audio, video, keyframe_asked: None }, source, tx, started);
     let task = tokio::spawn(session.run(cancel.clone()));
     Ok(SessionHandle { endpoint, session: answer.session, edge: answer.edge, stats, cancel, task })
+}
+
+/// The answer with one candidate only.
+fn redirected(sdp: &str, via: SocketAddr) -> String {
+    let kept = sdp.lines().filter(|line| !line.starts_with("a=candidate:"));
+    let lines = kept.map(|line| match line.strip_prefix("a=end-of-candidates") {
+        Some(_) => {
+            let (ip, port) = (via.ip(), via.port());
+            format!("a=candidate:0 1 udp 2130706431 {ip} {port} typ host\r\n{line}\r\n")
+        }
+        None => format!("{line}\r\n"),
+    });
+    lines.collect()
 }
 
 /// A UDP socket on an address from which the server of `url` can be reached.

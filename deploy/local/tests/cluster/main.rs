@@ -13,5 +13,6 @@ mod front;
 mod observe;
 mod operator;
 mod path;
+mod relay;
 mod rtmp;
 mod support;

@@ -1,7 +1,7 @@
 //! One stream, end to end: an account, a token, WHIP in and WHEP out through Caddy, any edge, a media node, and its hooks.
 use crate::{
     clients::third_party,
-    operator,
+    operator, relay,
     support::{PATIENCE, Up, eventually},
 };
 use keystone::{
@@ -70,6 +70,9 @@ async fn whole_path(up: &Up) {
     again.until(PATIENCE, |s: &Stats| s.frames_video >= 10).await.unwrap();
     eventually("it is live again", async || viewers(up, &stream).await).await;
     again.stop().await.unwrap();
+    eventually("it has ended again", async || viewers(up, &stream).await.is_none().then_some(())).await;
+
+    Box::pin(relay::taken_over(up)).await;
 }
 
 /// The session's URL is good at every edge: DELETE goes to the one that did not open it.

@@ -13,6 +13,7 @@ use proto::{
     stream::Visibility,
 };
 use std::{
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -61,8 +62,14 @@ pub(crate) struct Up {
 impl Up {
     /// Two of everything with the given media nodes.
     pub(crate) async fn start(media: Media) -> Self {
+        Self::start_at(media, Ipv4Addr::LOCALHOST.into()).await
+    }
+
+    /// The same for clients that come to `host`.
+    pub(crate) async fn start_at(media: Media, host: IpAddr) -> Self {
         let dir = Scratch::new("cluster");
         let options = Options {
+            host,
             ports: PortBase::Free,
             media: Some(media),
             data: dir.path().join("data"),

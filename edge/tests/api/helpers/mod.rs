@@ -87,7 +87,11 @@ impl World {
             draining: false,
             weight: 1,
             zone: None,
-            at: NodeAddresses { api: node.address.to_string(), ..NodeAddresses::default() },
+            at: NodeAddresses {
+                api: node.address.to_string(),
+                rtc: Some(node.rtc.local_addr().unwrap().to_string()),
+                ..NodeAddresses::default()
+            },
             public: Vec::new(),
             limits: NodeLimits::default(),
         };
@@ -148,8 +152,7 @@ impl World {
         for number in 0..nodes {
             fakes.push(FakeSrs::start(&format!("n{number}"), truth.clone()).await);
         }
-        let upstream: Vec<String> =
-            fakes.iter().map(|n| format!("http://{}?id={}&http={}", n.address, n.node, n.address.port())).collect();
+        let upstream: Vec<String> = fakes.iter().map(FakeSrs::upstream).collect();
         let secrets = PublishedSecrets {
             current: keyring.current.encode(),
             previous: None,

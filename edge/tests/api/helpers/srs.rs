@@ -62,6 +62,8 @@ struct State {
 pub(crate) struct FakeSrs {
     pub(crate) node: NodeId,
     pub(crate) address: SocketAddr,
+    /// Its WebRTC port. What comes there, a test reads and answers itself.
+    pub(crate) rtc: tokio::net::UdpSocket,
     state: Arc<Mutex<State>>,
     truth: Arc<Truth>,
     run: Mutex<ServiceId>,
@@ -75,7 +77,14 @@ impl FakeSrs {
         let inner = Node { node: node.clone(), service: service.clone(), state: state.clone(), truth: truth.clone() };
         let any = "127.0.0.1:0".parse().unwrap();
         let (address, listening) = wire::serve_at(any, move |request| inner.handle(request)).await;
-        Self { node, address, state, truth, run: Mutex::new(service), listening: Mutex::new(listening) }
+        let rtc = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        Self { node, address, rtc, state, truth, run: Mutex::new(service), listening: Mutex::new(listening) }
+    }
+
+    /// As `SRS_UPSTREAM` names it.
+    pub(crate) fn upstream(&self) -> String {
+        let (api, rtc) = (self.address, self.rtc.local_addr().unwrap().port());
+        format!("http://{api}?id={}&http={}&rtc={rtc}", self.node, api.port())
     }
 
     /// Its present run.

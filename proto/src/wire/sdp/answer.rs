@@ -2,22 +2,14 @@
 
 use super::{
     ANSWER_BYTES_MAX, CANDIDATES_MAX, attribute,
+    candidates::{self, Candidates},
     check::{DIRECTIONS, Fate},
     error::AnswerError,
     offer::{Offer, Setup},
     text::{Block, Description, Section},
 };
 use crate::session::Role;
-use std::{collections::BTreeMap, net::SocketAddr};
-
-/// Where the client is told to send its packets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Candidates {
-    /// Where the node says: no relay.
-    Keep,
-    /// To these UDP addresses instead.
-    Replace(Vec<SocketAddr>),
-}
+use std::collections::BTreeMap;
 
 /// What the edge decides about an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,27 +168,13 @@ impl Answer {
                 let usable = values.filter_map(|value| Some((rank(&attribute::candidate(value)?), value)));
                 usable.map(|(rank, value)| (rank, format!("a=candidate:{value}"))).collect()
             }
-            Candidates::Replace(addresses) => {
-                if addresses.iter().any(|to| to.port() == 0 || to.ip().is_unspecified()) {
-                    return Err(AnswerError::Candidates);
-                }
-                let ranked = addresses.iter().map(|to| (u8::from(to.is_ipv6()), to));
-                ranked.map(|(rank, to)| (rank, format!("{} {} typ host", to.ip(), to.port()))).collect()
-            }
+            Candidates::Replace(hosts) => return candidates::lines(hosts),
         };
         if ranked.is_empty() || ranked.len() > CANDIDATES_MAX {
             return Err(AnswerError::Candidates);
         }
         ranked.sort_by_key(|(rank, _)| *rank);
-        let number = |(index, (_, line)): (u32, (u8, String))| match wanted {
-            Candidates::Keep => line,
-            // RFC 8445 section 5.1.2.1: type preference 126, component 1; the local preference tells them apart.
-            Candidates::Replace(_) => {
-                let priority = (126 << 24) | (0xffff_u32.saturating_sub(index) << 8) | 255;
-                format!("a=candidate:{index} 1 udp {priority} {line}")
-            }
-        };
-        Ok((0..).zip(ranked).map(number).collect())
+        Ok(ranked.into_iter().map(|(_, line)| line).collect())
     }
 
     fn build(
