@@ -1,6 +1,6 @@
 #!/bin/sh
 # `make bench`: release builds, then every measurement; tables on the terminal, JSON lines in .keystone/bench.jsonl.
-#   bench/run.sh [placement|routing|gossip|whip|sessions|hooks|rtc|claims|replace|rtmp|all] [--strict]
+#   bench/run.sh [placement|routing|gossip|whip|hls|sessions|hooks|rtc|claims|replace|rtmp|all] [--strict]
 set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}

@@ -5,6 +5,7 @@
 //! what is counted is the edge alone. Everything is on loopback, and every run is bounded in requests and time.
 
 pub mod gossip;
+pub mod hls;
 pub mod hooks;
 pub mod load;
 pub mod nginx;

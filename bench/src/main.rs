@@ -1,6 +1,6 @@
-//! `bench placement|routing|gossip|whip|sessions|hooks|rtc|claims|replace|rtmp|all`: runs measurements; tables on standard error, a JSON line each on standard output.
+//! `bench placement|routing|gossip|whip|hls|sessions|hooks|rtc|claims|replace|rtmp|all`: runs measurements; tables on standard error, a JSON line each on standard output.
 
-use bench::{gossip, hooks, placement, replace, report::Report, routing, rtc, rtmp, sessions, whip};
+use bench::{gossip, hls, hooks, placement, replace, report::Report, routing, rtc, rtmp, sessions, whip};
 use clap::{Parser, ValueEnum};
 use keystone::{
     config::{Config, Media},
@@ -29,6 +29,8 @@ enum What {
     Gossip,
     /// WHIP POST through the edge and through nginx.
     Whip,
+    /// HLS through the edge and through nginx with a cache.
+    Hls,
     /// Memory of held WHEP sessions.
     Sessions,
     /// Hook decisions of control-api; needs `TEST_DATABASE_URL`.
@@ -65,6 +67,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     if wants(What::Whip) {
         tell(whip::run().await?)?;
+    }
+    if wants(What::Hls) {
+        tell(hls::run().await?)?;
     }
     if wants(What::Sessions) {
         tell(sessions::run().await?)?;

@@ -40,6 +40,53 @@ http {{
 ",
         dir = dir.display()
     );
+    launch(&config, dir)
+}
+
+/// Starts nginx on `port` as a cache in front of `node`: playlists for a second, segments for an hour, one fetch at a time of each.
+///
+/// # Errors
+/// nginx is not installed.
+pub fn start_cache(port: u16, node: SocketAddr, workers: usize, dir: &Path) -> anyhow::Result<Process> {
+    let cached = |pattern: &str, valid: &str| {
+        format!(
+            "location ~ {pattern} {{ proxy_pass http://{node}; proxy_cache hls; proxy_cache_lock on; proxy_cache_valid 200 {valid};
+            add_header Access-Control-Allow-Origin *; }}"
+        )
+    };
+    let config = format!(
+        "daemon off;
+worker_processes {workers};
+pid {dir}/nginx.pid;
+error_log {dir}/nginx-error.log error;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    client_body_temp_path {dir}/body;
+    proxy_temp_path {dir}/proxy;
+    fastcgi_temp_path {dir}/fastcgi;
+    uwsgi_temp_path {dir}/uwsgi;
+    scgi_temp_path {dir}/scgi;
+    proxy_cache_path {dir}/cache keys_zone=hls:10m max_size=256m;
+    keepalive_requests 100000000;
+    server {{
+        listen 127.0.0.1:{port} backlog=1024;
+        location / {{ proxy_pass http://{node}; }}
+        {playlists}
+        {segments}
+    }}
+}}
+",
+        playlists = cached("[.]m3u8$", "1s"),
+        segments = cached("[.]ts$", "1h"),
+        dir = dir.display()
+    );
+    launch(&config, dir)
+}
+
+fn launch(config: &str, dir: &Path) -> anyhow::Result<Process> {
     let file = dir.join("nginx.conf");
     fs::write(&file, config)?;
     let path = file.to_str().context("a path of ours is text")?;

@@ -26,7 +26,10 @@ use proto::{
 use serde_json::json;
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -34,6 +37,8 @@ use std::{
 pub const NODE: &str = "node-0";
 /// Its run.
 pub const SERVICE: &str = "9j51a805";
+/// Bytes of a segment: 2 s at 1 Mbit/s.
+pub const HLS_SEGMENT_BYTES: usize = 250_000;
 /// How long a service may take until it is ready.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const WHIP_ANSWER: &str = include_str!("../fixtures/srs5-whip-answer.sdp");
@@ -48,6 +53,8 @@ pub struct World {
     pub process: Process,
     /// The node, for those who go around the edge.
     pub node: SocketAddr,
+    /// Segments that were asked of the node.
+    pub segments: Arc<AtomicU64>,
     /// Where children keep their files.
     pub dir: Scratch,
     _redis: TestRedis,
@@ -100,14 +107,15 @@ impl World {
             published.push(stream(number, live, &signer, &mut pairs)?);
         }
         Redis::connect(&redis.addr()).await?.set_all(&pairs).await?;
-        let node = serve(node()).await?;
+        let segments = Arc::new(AtomicU64::new(0));
+        let node = serve(node(Arc::clone(&segments))).await?;
         let control = serve(control()).await?;
         let edge = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let env = [
             ("EDGE_LISTEN", edge.to_string()),
             ("REDIS_ADDR", redis.addr()),
             ("EDGE_DRAIN_SECONDS", "0".to_owned()),
-            ("SRS_UPSTREAM", format!("http://{node}?id={NODE}{node_has}")),
+            ("SRS_UPSTREAM", format!("http://{node}?id={NODE}&http={}{node_has}", node.port())),
             ("EDGE_RTMP_LISTEN", rtmp),
             ("CONTROL_API_URL", format!("http://{control}")),
             ("EDGE_RATE_LIMIT", "off".to_owned()),
@@ -115,7 +123,7 @@ impl World {
         ];
         let process = Process::start(&beside("edge-gateway")?, &[], &env, &dir.path().join("edge.log"))?;
         ready(edge, &dir.path().join("edge.log")).await?;
-        Ok((Self { edge, process, node, dir, _redis: redis }, published))
+        Ok((Self { edge, process, node, segments, dir, _redis: redis }, published))
     }
 }
 
@@ -182,7 +190,7 @@ fn stream(
 }
 
 /// A node that takes everybody, in SRS 5's words.
-fn node() -> impl Fn(&Request<'_>) -> Reply + Send + Sync + 'static {
+fn node(segments: Arc<AtomicU64>) -> impl Fn(&Request<'_>) -> Reply + Send + Sync + 'static {
     let opened = AtomicU64::new(0);
     move |request| match (request.method, request.path) {
         ("POST", "/rtc/v1/whip/") => open(request, WHIP_ANSWER, opened.fetch_add(1, Ordering::Relaxed)),
@@ -191,9 +199,22 @@ fn node() -> impl Fn(&Request<'_>) -> Reply + Send + Sync + 'static {
         ("GET", "/api/v1/versions") => {
             says(&json!({"data": {"major": 5, "minor": 0, "revision": 216, "version": "5.0.216"}}))
         }
+        ("GET", path) if path.starts_with("/live/") => file(path, &segments),
         ("GET", path) if path.starts_with("/api/v1/clients/") => says(&json!({"client": {"alive": 1.0}})),
         _ => says(&json!({"data": {"ok": true}, "streams": []})),
     }
+}
+
+/// A playlist of four segments, and any segment.
+fn file(path: &str, segments: &AtomicU64) -> Reply {
+    let name = path.trim_start_matches("/live/");
+    if let Some(stream) = name.strip_suffix(".m3u8") {
+        let mut list = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-TARGETDURATION:2\n".to_owned();
+        (0..4).for_each(|number| list.push_str(&format!("#EXTINF:2.000, no desc\n{stream}-{number}.ts\n")));
+        return (200, "Content-Type: application/vnd.apple.mpegurl\r\n".to_owned(), list.into_bytes());
+    }
+    segments.fetch_add(1, Ordering::Relaxed);
+    (200, "Content-Type: video/MP2T\r\n".to_owned(), vec![0x47; HLS_SEGMENT_BYTES])
 }
 
 /// An answer of SRS's API with `more` in it.

@@ -6,7 +6,7 @@
 //! | [`listing`] | a node's playlist as viewers see it, and which segments it names |
 //! | [`cache`] | the latest playlists and segments, each fetched once however many ask |
 //! | [`verdict`] | who may have what: a token at first, a viewer value from then on |
-//! | [`viewers`] | the sessions (no clock, no socket) |
+//! | [`viewers`] | the sessions |
 //! | [`report`] | tells control-api of them |
 //! | [`thumbnail`] | pictures of live streams |
 //!
@@ -41,6 +41,7 @@ use cache::Cache;
 use proto::{
     EdgeId, StreamId,
     fleet::Placement,
+    session::Role,
     wire::m3u8::{SegmentName, master},
 };
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -144,7 +145,12 @@ impl Hls {
     /// # Errors
     /// The refusal; a single-use token is not held then.
     pub(crate) async fn playlist(&self, stream: &StreamId, ask: Ask<'_>, head: bool) -> Result<Playlist, ApiError> {
-        let Some(value) = ask.viewer else { return self.0.first(stream, ask, head).await };
+        let Some(value) = ask.viewer else {
+            let first = self.0.first(stream, ask, head).await;
+            let verdict = first.as_ref().map_or_else(|error| error.row().code, |_| "ok");
+            self.0.parts.metrics.admission(Role::Play, verdict);
+            return first;
+        };
         let (viewer, token) = self.0.verdict(stream, value, ask.client).await?;
         let listing = self.0.listing(stream).await?;
         viewer.seen(self.0.viewers.now_ms(), listing.target());
@@ -170,7 +176,7 @@ impl Hls {
                     self.0.parts.admission.give_back(jti, session).await;
                 }
             }
-            (None, None) => self.0.public_only(stream).await?,
+            (None, None) => self.0.public_only(stream, ask.client).await?,
         }
         self.0.placement(stream).await.map(drop)
     }
@@ -192,7 +198,7 @@ impl Hls {
         let viewer = match ask.viewer {
             Some(value) => Some(self.0.verdict(&name.stream, value, ask.client).await?.0),
             None => {
-                self.0.public_only(&name.stream).await?;
+                self.0.public_only(&name.stream, ask.client).await?;
                 None
             }
         };

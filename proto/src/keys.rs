@@ -128,8 +128,9 @@ pub fn edge_channel(edge: &EdgeId) -> String {
     format!("ks:to-edge:{edge}")
 }
 
-/// Hash of session id → [`crate::traffic::Sample`]: what one edge carried of each session that passes through it. Only samples that changed are written, and the
-/// hash expires after [`TRAFFIC_TTL_SECONDS`] without one.
+/// Hash of session id → [`crate::traffic::Sample`]: what one edge carried of each session that passes through it.
+///
+/// Only samples that changed are written, and the hash expires [`TRAFFIC_TTL_SECONDS`] after the last.
 #[must_use]
 pub fn traffic(edge: &EdgeId) -> String {
     format!("ks:traffic:{edge}")

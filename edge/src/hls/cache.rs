@@ -237,10 +237,11 @@ impl Inner {
         if let Some(known) = self.cache.of_epoch.get(&key).filter(names) {
             return Ok(known);
         }
-        let present = self.listing(&name.stream).await.map_err(|error| match error {
-            ApiError::StreamNotLive => ApiError::SegmentUnknown,
-            other => other,
-        })?;
+        let present = match self.listing(&name.stream).await {
+            Ok(present) => present,
+            Err(ApiError::StreamNotLive) => return Err(ApiError::SegmentUnknown),
+            Err(error) => return Err(error),
+        };
         if present.at().epoch == name.epoch && names(&present) { Ok(present) } else { Err(ApiError::SegmentUnknown) }
     }
 

@@ -108,9 +108,8 @@ fn spawn(name: &str, path: Option<&str>, kind: SegmentKind) -> Result<Child, Cut
     if let Some(path) = path {
         command.env("PATH", path);
     }
-    command.spawn().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => CutError::NoProgram,
-        _ => CutError::Io(error),
+    command.spawn().map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound { CutError::NoProgram } else { CutError::Io(error) }
     })
 }
 
@@ -144,10 +143,11 @@ impl Hls {
     /// # Errors
     /// [`ApiError::ThumbnailAbsent`], [`ApiError::ThumbnailsOff`]; what is wrong with the right to it.
     pub(crate) async fn thumbnail(&self, stream: &StreamId, ask: Ask<'_>) -> Result<Arc<Jpeg>, ApiError> {
-        self.may_watch(stream, ask).await.map_err(|error| match error {
-            ApiError::StreamNotLive | ApiError::StreamUnknown => ApiError::ThumbnailAbsent,
-            other => other,
-        })?;
+        match self.may_watch(stream, ask).await {
+            Ok(()) => {}
+            Err(ApiError::StreamNotLive | ApiError::StreamUnknown) => return Err(ApiError::ThumbnailAbsent),
+            Err(error) => return Err(error),
+        }
         let inner = self.inner();
         let Ffmpeg::Program { name, path } = &inner.thumbnails.ffmpeg else { return Err(ApiError::ThumbnailsOff) };
         if let Some(kept) = inner.thumbnails.kept.get(stream).await {

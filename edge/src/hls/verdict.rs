@@ -25,6 +25,8 @@ use std::{
 pub(super) const BELIEVED: Duration = Duration::from_secs(5);
 /// How long control-api may take to hear of a session after its value was minted, in seconds: until then nobody knowing it says nothing.
 const TOLD_WITHIN_SECONDS: u64 = 15;
+/// The name of the limit of questions about streams.
+const LIMIT: &str = "hls";
 /// Streams whose visibility is remembered.
 const VISIBLE_MAX: u64 = 50_000;
 
@@ -50,11 +52,12 @@ impl Verdicts {
 }
 
 impl Inner {
-    /// Passes whoever plays a stream without a token.
-    pub(super) async fn public_only(&self, stream: &StreamId) -> Result<(), ApiError> {
+    /// Passes whoever plays a stream without a token. Asking counts against the address's limit: names of streams that do not exist cost a question each.
+    pub(super) async fn public_only(&self, stream: &StreamId, client: IpAddr) -> Result<(), ApiError> {
         let public = match self.verdicts.0.get(stream) {
             Some(public) => public,
             None => {
+                self.parts.admission.limit(LIMIT, client).await?;
                 let public = self.parts.admission.is_public(stream).await?;
                 self.verdicts.0.insert(stream.clone(), public);
                 public
@@ -90,7 +93,6 @@ impl Inner {
         if !head {
             let record = record(stream, session, admitted.credential.clone(), client, listing);
             self.hold(record, true)?.seen(self.viewers.now_ms(), listing.target());
-            self.parts.metrics.admission(Role::Play, "ok");
         }
         Ok(value.seal(&secrets.keyring.current, stream))
     }

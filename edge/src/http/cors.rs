@@ -8,10 +8,11 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 /// Methods of all resources together. `PATCH` is there on endpoints too, because clients decide on trickling by what `OPTIONS` on the endpoint says.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE, OPTIONS");
 /// Request headers that clients send; `ETag` is one client's mistake for `If-Match`, and its preflight must pass all the same.
-const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type, If-Match, ETag");
+const REQUEST_HEADERS: HeaderValue =
+    HeaderValue::from_static("Authorization, Content-Type, If-Match, ETag, Range, If-Range, If-None-Match");
 /// Answer headers that pages may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "Location, ETag, Link, Retry-After, WWW-Authenticate, Accept-Post, Accept-Patch, Allow, Access-Control-Allow-Methods, \
+    "Location, ETag, Link, Retry-After, WWW-Authenticate, Accept-Post, Accept-Patch, Allow, Access-Control-Allow-Methods, Content-Range, Accept-Ranges, \
      X-Keystone-Edge, X-Request-Id",
 );
 /// How long a preflight's answer may be kept, in seconds: two hours is the most that Chromium takes.

@@ -5,7 +5,6 @@ use super::{
     parse::{Playlist, Segment},
 };
 use crate::{ids::StreamId, viewer};
-use std::fmt::Write as _;
 
 /// Bits of the node's own number in a media sequence: 67 million segments of one publish, four years of two seconds each. The epoch stands above it,
 /// so 134 million publishes of one stream fit the 53 bits that players in browsers count with.
@@ -81,12 +80,12 @@ impl Playlist<'_> {
         let mut out = String::with_capacity(256_usize.saturating_add(shown.len().saturating_mul(192)));
         out.push_str("#EXTM3U\n");
         // 3 is the least in which segments have fractions of a second; the discontinuity sequence asks for 6 of masters only.
-        let _ = writeln!(out, "#EXT-X-VERSION:{}", self.version.unwrap_or(3).max(3));
-        let _ = writeln!(out, "#EXT-X-TARGETDURATION:{}", self.target_seconds);
-        let _ = writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", media_sequence(view.epoch, first)?);
-        let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence(view, shown)?);
+        push_number(&mut out, "#EXT-X-VERSION:", self.version.unwrap_or(3).max(3));
+        push_number(&mut out, "#EXT-X-TARGETDURATION:", self.target_seconds);
+        push_number(&mut out, "#EXT-X-MEDIA-SEQUENCE:", media_sequence(view.epoch, first)?);
+        push_number(&mut out, "#EXT-X-DISCONTINUITY-SEQUENCE:", self.discontinuity_sequence(view, shown)?);
         for tag in &self.head {
-            let _ = writeln!(out, "{tag}");
+            push_line(&mut out, tag);
         }
         let mut map: Option<&NodeName> = None;
         for segment in shown {
@@ -100,9 +99,10 @@ impl Playlist<'_> {
                 map = Some(needed);
             }
             for tag in &segment.tags {
-                let _ = writeln!(out, "{tag}");
+                push_line(&mut out, tag);
             }
-            let _ = writeln!(out, "#EXTINF:{}", segment.inf);
+            out.push_str("#EXTINF:");
+            push_line(&mut out, segment.inf);
             push_uri(&mut out, view, &segment.name);
             out.push('\n');
         }
@@ -121,10 +121,22 @@ impl Playlist<'_> {
     }
 }
 
+fn push_line(out: &mut String, line: &str) {
+    out.push_str(line);
+    out.push('\n');
+}
+
+fn push_number(out: &mut String, tag: &str, number: u64) {
+    out.push_str(tag);
+    push_line(out, &number.to_string());
+}
+
 fn push_uri(out: &mut String, view: &View<'_>, name: &NodeName) {
-    let _ = write!(out, "{}", SegmentName { stream: view.stream.clone(), epoch: view.epoch, rest: name.clone() });
+    out.push_str(&SegmentName { stream: view.stream.clone(), epoch: view.epoch, rest: name.clone() }.to_string());
     if let Some(viewer) = view.viewer {
-        let _ = write!(out, "?{}={viewer}", viewer::PARAM);
+        for part in ["?", viewer::PARAM, "=", viewer] {
+            out.push_str(part);
+        }
     }
 }
 
