@@ -122,7 +122,7 @@ export async function figures(page) {
 }
 
 /** Frames that the page's player decodes from now on: waits until `least` more have come. */
-export async function plays(page, least = 15) {
+export async function plays(page, least = 15, timeout = PATIENCE) {
   await page.waitForFunction(
     (count) => {
       const video = document.querySelector(".stage video");
@@ -134,6 +134,6 @@ export async function plays(page, least = 15) {
       return true;
     },
     least,
-    { polling: 100 },
+    { polling: 100, timeout },
   );
 }

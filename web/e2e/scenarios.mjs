@@ -257,7 +257,9 @@ export async function hls({ browser, blocked, base, said, step, shot }) {
   await viewer.locator('.stage[data-way="hls"]').waitFor();
   await viewer.getByText("Playing by HLS").waitFor();
   await viewer.locator('.stage[data-flowing="true"]').waitFor({ timeout: 40_000 });
-  await plays(viewer);
+  // Past the first segments, in which SRS may have no sound yet.
+  await plays(viewer, 150, 60_000);
+  await viewer.locator('.stage[data-flowing="true"]').waitFor();
   await shot(viewer, "watch-hls");
   step("choose HLS, and low latency again");
   const chooser = await open(browser, said);
@@ -265,7 +267,7 @@ export async function hls({ browser, blocked, base, said, step, shot }) {
   await plays(chooser);
   await chooser.getByLabel("Play by").selectOption("hls");
   await chooser.locator('.stage[data-way="hls"][data-flowing="true"]').waitFor({ timeout: 40_000 });
-  await plays(chooser);
+  await plays(chooser, 60, 40_000);
   await chooser.getByLabel("Play by").selectOption("webrtc");
   await chooser.locator('.stage[data-way="webrtc"][data-flowing="true"]').waitFor();
   await Promise.all([publisher, viewer, chooser].map((page) => page.context().close()));

@@ -8,8 +8,10 @@ import { type Player, pause, type State } from "../rtc/player";
 import { type Rates, type Reading, rates } from "../rtc/stats";
 
 const NATIVE = "application/vnd.apple.mpegurl";
-/** The library tries again by itself; what it reports as fatal is tried anew after this time, s. */
-const AGAIN_S = 2;
+/** The library tries again by itself; what it reports as fatal is begun anew after this time, s. */
+const AGAIN_S = 1;
+/** A picture that stands still for longer is begun anew, ms: longer than a segment takes to come late. */
+const STILL_MS = 12_000;
 
 /** A playlist with its token; `undefined` for none. */
 export function addressed(playlist: string, token: string | undefined): string {
@@ -37,6 +39,12 @@ export function playHls(
   const again = (seconds: number): void => {
     timer = setTimeout(() => void start(), seconds * 1000);
   };
+  const lost = (): void => {
+    if (stopped || end === undefined) return;
+    drop();
+    tell({ state: "connecting" });
+    again(Math.min(15, AGAIN_S * 2 ** Math.min(tries++, 3)));
+  };
   const failed = (thrown: unknown): void => {
     if (stopped) return;
     drop();
@@ -55,16 +63,17 @@ export function playHls(
       const url = addressed(playlist, await token());
       await look(url);
       if (stopped) return;
-      const feed = await attach(video, url, () => {
-        if (stopped) return;
-        drop();
-        tell({ state: "connecting" });
-        again(Math.min(15, AGAIN_S * 2 ** Math.min(tries++, 3)));
-      });
+      const feed = await attach(video, url, lost);
       if (stopped) return feed.destroy();
+      let moved = performance.now();
       const unfollow = followVideo(video, feed, (now) => {
-        if (now.fps > 0) tries = 0;
+        if (now.fps > 0) {
+          moved = now.at;
+          tries = 0;
+        }
         stats(now);
+        // A picture that somebody paused stands still, too.
+        if (now.at - moved > STILL_MS && !video.paused) lost();
       });
       end = () => {
         unfollow();
@@ -130,11 +139,9 @@ async function attach(video: HTMLVideoElement, url: string, lost: () => void): P
     lowLatencyMode: true,
     backBufferLength: 10,
   });
-  hls.on(Library.Events.ERROR, (_, { fatal, type }) => {
-    if (!fatal) return;
-    if (type === Library.ErrorTypes.MEDIA_ERROR) hls.recoverMediaError();
-    else lost();
-  });
+  // No repair in place, also of media errors: a stream whose sound begins some segments late (SRS does so for WebRTC publishers) breaks the
+  // buffers the library has made, and it would load those segments again and again. A new start begins at the live end.
+  hls.on(Library.Events.ERROR, (_, { fatal }) => fatal && lost());
   hls.loadSource(url);
   hls.attachMedia(video);
   return { hls, destroy: () => hls.destroy() };
