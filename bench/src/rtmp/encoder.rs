@@ -129,7 +129,7 @@ impl Encoder {
 
 /// A picture and the sound with it.
 pub(super) fn push_frame(chunks: &mut Chunks, frame: u32, out: &mut Vec<u8>) {
-    let key = frame % RATE == 0;
+    let key = frame.is_multiple_of(RATE);
     let (first, len) = if key { (0x17, KEY) } else { (0x27, INTER) };
     let mut payload = vec![0x55; len];
     payload[0] = first;

@@ -28,13 +28,16 @@ const BUFFER: usize = 64 * 1024;
 const GB: f64 = 1e9;
 
 pub(super) fn run(report: &mut Report) -> anyhow::Result<()> {
-    let ways: [(&str, fn(TcpStream, TcpStream) -> anyhow::Result<()>); 4] =
+    let ways: [(&str, Way); 4] =
         [("messages", messages), ("chunks as they are", chunks), ("copy", copy), ("splice", spliced)];
     for (name, way) in ways {
         report.add(format!("way: {name}, CPU per GB"), measure(way)?, "s");
     }
     Ok(())
 }
+
+/// Passes on what comes from the first to the second, to its end.
+type Way = fn(TcpStream, TcpStream) -> anyhow::Result<()>;
 
 /// CPU seconds of the relaying thread for a gigabyte.
 fn measure(way: fn(TcpStream, TcpStream) -> anyhow::Result<()>) -> anyhow::Result<f64> {

@@ -15,9 +15,10 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn of(role: Role, error: &ApiError) -> Self {
-        let words = match error {
-            ApiError::TokenMissing => "put ?token= and a token or stream key behind the stream's name".to_owned(),
-            other => other.detail(),
+        let words = if *error == ApiError::TokenMissing {
+            "put ?token= and a token or stream key behind the stream's name".to_owned()
+        } else {
+            error.detail()
         };
         let again = error.retry_after().map(|seconds| format!("; try again in {seconds} s")).unwrap_or_default();
         Self { code: code(role, error), description: format!("{words}{again} ({})", error.row().code) }
