@@ -15,7 +15,6 @@ use crate::{
     streams,
 };
 use kit::{clock, kv::Cmd, pg::PgError};
-use placement::Policy;
 use proto::{
     BroadcastId, ClientId, UserId,
     internal::{Credential, ReserveRequest},
@@ -157,7 +156,7 @@ pub async fn reserve(state: &State, ask: &ReserveRequest) -> Result<Reserved, Pl
 
 async fn by_database(state: &State, ask: &ReserveRequest) -> Result<Reserved, PlacingError> {
     for _ in 0..DECISIONS_MAX {
-        let decided = placing::decision(state, &ask.stream, &Policy::default()).await?;
+        let decided = placing::decision(state, &ask.stream, ask.srt).await?;
         let order = decided.order(&ask.nodes);
         if order.is_empty() {
             return Ok(Reserved::NoNode(decided.why_none(&ask.nodes)));

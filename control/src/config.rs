@@ -10,7 +10,7 @@ use kit::{
 use proto::NodeId;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
 };
@@ -68,6 +68,8 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// Nodes that are enrolled from the start. `NODES_BOOTSTRAP` (`id:secret[,…]`), default none.
     pub nodes: BTreeMap<NodeId, SecretString>,
+    /// Those of them whose SRT port has a passphrase when they are enrolled. `NODES_SRT_ENCRYPTED` (`id[,…]`), default none.
+    pub nodes_srt_encrypted: BTreeSet<NodeId>,
     /// Where nodes may be that were enrolled without addresses. `NODES_CIDR` (CIDR list), default loopback and private networks.
     pub nodes_cidr: Networks,
     /// Whether SRS of a major nobody has tried may join. `ALLOW_UNKNOWN_SRS` (`1`, `0`), default no.
@@ -112,6 +114,7 @@ impl Config {
             advertise: env.read("CONTROL_ADVERTISE_URL", |raw| url(raw, &["http", "https"])),
             workers: env.or("CONTROL_WORKERS", cores),
             nodes: env.read("NODES_BOOTSTRAP", nodes).unwrap_or_default(),
+            nodes_srt_encrypted: env.read("NODES_SRT_ENCRYPTED", node_ids).unwrap_or_default(),
             nodes_cidr: env.or("NODES_CIDR", Networks::private()),
             allow_unknown_srs: env.read("ALLOW_UNKNOWN_SRS", switch).unwrap_or_default(),
             open_streams_owner: env
@@ -209,6 +212,11 @@ fn nodes(raw: &str) -> Result<BTreeMap<NodeId, SecretString>, String> {
     Ok(nodes)
 }
 
+fn node_ids(raw: &str) -> Result<BTreeSet<NodeId>, String> {
+    let parts = raw.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| NodeId::parse(part).map_err(|e| e.to_string())).collect()
+}
+
 fn switch(raw: &str) -> Result<bool, String> {
     match raw {
         "1" => Ok(true),
@@ -270,6 +278,7 @@ mod tests {
             ("EDGE_BASE_URL", "https://h/rtc"),
             ("RTMP_BASE_URL", "http://h"),
             ("NODES_BOOTSTRAP", "n1:short"),
+            ("NODES_SRT_ENCRYPTED", "n.1"),
             ("NODES_CIDR", "everywhere"),
             ("ALLOW_UNKNOWN_SRS", "perhaps"),
             ("OPEN_STREAMS_OWNER", "hunter2"),
@@ -278,7 +287,7 @@ mod tests {
             ("PUBLIC_API_PATH", "a b"),
         ])
         .unwrap_err();
-        assert_eq!(error.lines().len(), 12, "{error}");
+        assert_eq!(error.lines().len(), 13, "{error}");
         assert!(!error.to_string().contains("hunter") && !error.to_string().contains("n1:short"), "{error}");
     }
 

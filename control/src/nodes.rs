@@ -180,7 +180,8 @@ impl Nodes {
     #[must_use]
     pub fn addresses(&self, node: &NodeId) -> Option<NodeAddresses> {
         let enrolled = self.enrolment(node)?;
-        enrolled.at.clone().or_else(|| self.read().get(node).and_then(told::addresses))
+        let at = enrolled.at.clone().or_else(|| self.read().get(node).and_then(told::addresses))?;
+        Some(NodeAddresses { srt_encrypted: enrolled.srt_encrypted, ..at })
     }
 
     /// The base URL of a node's API, if it is known.

@@ -7,7 +7,7 @@ use crate::{
 };
 use kit::{clock, pg::PgError};
 use placement::{Load, Policy, RingError};
-use proto::{NodeId, StreamId};
+use proto::{NodeId, StreamId, node::SrtPort};
 use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock},
@@ -48,15 +48,16 @@ pub fn nodes(state: &State) -> Result<Arc<Nodes>, RingError> {
 
 /// Decides where `stream` would go now, with the streams that Postgres counts and the clients and bandwidth of the last heartbeats.
 ///
-/// It only looks: nothing is claimed, and by the time something is, [`crate::claiming`] looks again.
+/// `srt` is the kind of port that an SRT caller needs. It only looks: nothing is claimed, and by the time something is, [`crate::claiming`] looks again.
 ///
 /// # Errors
 /// [`PlacingError`].
-pub async fn decision(state: &State, stream: &StreamId, policy: &Policy<'_>) -> Result<Decided, PlacingError> {
+pub async fn decision(state: &State, stream: &StreamId, srt: Option<SrtPort>) -> Result<Decided, PlacingError> {
     let nodes = nodes(state)?;
+    let policy = Policy { unfit: &nodes.unfit(srt), ..Policy::default() };
     let streams = claims::streams_by_node(&state.pg).await?;
     let loads = loads(state, &nodes, streams).await;
-    Ok(decided(nodes, loads, stream, policy))
+    Ok(decided(nodes.clone(), loads, stream, &policy))
 }
 
 /// What each node carries. Clients are the greater of what SRS counts and of the open sessions; the latter are asked only where a limit needs them.

@@ -15,6 +15,7 @@ use crate::{
     rtc::{Relay, RelaySettings, adopt},
     rtmp::{Bound, Rtmp},
     srs::SrsClient,
+    srt,
     stream::{Lookup, Registry},
     traffic::Reporter,
 };
@@ -45,6 +46,7 @@ pub struct App {
     parts: Arc<Parts>,
     front: Front,
     tasks: Tasks,
+    srt: Option<srt::Listener>,
 }
 
 impl std::fmt::Debug for App {
@@ -80,10 +82,22 @@ impl App {
             .with_context(|| format!("cannot listen on {listen}"))?;
         let address = server.addrs().first().copied().context("a bound server has an address")?;
         let rtmp = Rtmp::bind(&parts.config.media).await?;
+        let srt = match parts.config.media.srt {
+            Listen::On(at) => {
+                Some(srt::Listener::start(at, &front).with_context(|| format!("cannot listen for SRT on {at}"))?)
+            }
+            Listen::Off => None,
+        };
         let mut tasks = start(&parts, inboxes, address).await;
         let rtmp_at = rtmp.bound();
         tasks.spawn("rtmp", rtmp.run(front.clone(), tasks.token()));
-        Ok(Self { server: server.run(), address, rtmp: rtmp_at, parts, front, tasks })
+        Ok(Self { server: server.run(), address, rtmp: rtmp_at, srt, parts, front, tasks })
+    }
+
+    /// The bound port for SRT, if it is not switched off.
+    #[must_use]
+    pub fn srt_port(&self) -> Option<u16> {
+        self.srt.as_ref().map(|listener| listener.address().port())
     }
 
     /// The bound port, also when the setting was 0.
@@ -114,6 +128,7 @@ impl App {
         tracing::info!(edge = %self.front.edge(), address = %self.address, "edge-gateway serves on {}", self.address);
         let handle = self.server.handle();
         let (flows, leaving, drain) = (self.parts.flows.clone(), self.parts.leaving.clone(), self.parts.config.drain);
+        let srt = self.srt;
         actix_web::rt::spawn(async move {
             shutdown.cancelled().await;
             tracing::info!(
@@ -124,6 +139,9 @@ impl App {
             tokio::time::sleep(drain).await;
             // New connections wait; flows run on the server's threads, so they end before those do.
             handle.pause().await;
+            if let Some(srt) = srt {
+                srt.stop().await;
+            }
             flows.close();
             if tokio::time::timeout(FLOWS_END_WITHIN, flows.wait()).await.is_err() {
                 tracing::warn!(left = flows.len(), "some sessions were still being opened at the end");

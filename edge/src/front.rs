@@ -20,7 +20,7 @@ use crate::{
     config::Config, error::ApiError, hls::Hls, hooks::Hooks, leases::Leases, metrics::Metrics, nodes::NodeTable,
     rtc::Relay,
 };
-use proto::{EdgeId, NodeId, SessionId, srs::api::Versions};
+use proto::{EdgeId, NodeId, SessionId, node::SrtPort, srs::api::Versions};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
@@ -129,6 +129,11 @@ impl Front {
         self.0.replica.leases()
     }
 
+    /// What cookies, tickets and handles are made with; `None` until the cluster has told it.
+    pub(crate) fn secrets(&self) -> Option<Arc<crate::replica::Secrets>> {
+        self.0.replica.secrets()
+    }
+
     /// Hooks of media nodes.
     pub(crate) fn hooks(&self) -> &Hooks {
         &self.0.hooks
@@ -209,13 +214,32 @@ impl Front {
     /// # Errors
     /// The refusal for the client; each protocol has its own words for it. Nothing is held then.
     pub async fn grant(&self, wanted: GrantRequest) -> Result<Grant, ApiError> {
+        self.grant_at(wanted, None).await
+    }
+
+    /// The same for an SRT caller: a publisher is placed at a node whose port takes its kind. Whether a stream's present node does is the caller's to
+    /// look at: a viewer has no choice of nodes.
+    ///
+    /// # Errors
+    /// As of [`Front::grant`].
+    pub async fn grant_srt(&self, wanted: GrantRequest, port: SrtPort) -> Result<Grant, ApiError> {
+        self.grant_at(wanted, Some(port)).await
+    }
+
+    /// Whether any node has a port for this kind of SRT caller.
+    #[must_use]
+    pub fn has_srt_port(&self, port: SrtPort) -> bool {
+        self.0.nodes.look(|table| table.has_srt_port(port))
+    }
+
+    async fn grant_at(&self, wanted: GrantRequest, srt: Option<SrtPort>) -> Result<Grant, ApiError> {
         if self.leaving() {
             return Err(ApiError::Leaving);
         }
         let (reply, answer) = oneshot::channel();
         let (parts, role) = (self.0.clone(), wanted.role);
         self.0.flows.spawn(async move {
-            let result = parts.grant(wanted, open::deadline()).await;
+            let result = parts.grant(wanted, srt, open::deadline()).await;
             // A grant that nobody takes gives back what it holds.
             drop(reply.send(result));
         });

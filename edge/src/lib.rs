@@ -22,6 +22,7 @@ pub mod routes;
 pub mod rtc;
 pub mod rtmp;
 pub mod srs;
+pub mod srt;
 pub mod stream;
 mod traffic;
 

@@ -5,6 +5,7 @@ pub mod hooks;
 pub mod nodes;
 pub mod rtc;
 pub mod rtmp;
+pub mod srt;
 
 use hls::HlsMetrics;
 use hooks::HookMetrics;
@@ -16,6 +17,7 @@ use prometheus::{
 use proto::session::Role;
 use rtc::RtcMetrics;
 use rtmp::RtmpMetrics;
+use srt::SrtMetrics;
 use std::{
     sync::{
         Arc,
@@ -133,6 +135,7 @@ pub struct Metrics {
     rtmp: RtmpMetrics,
     hls: HlsMetrics,
     rtc: RtcMetrics,
+    srt: SrtMetrics,
 }
 
 /// Registers what it makes.
@@ -225,6 +228,7 @@ impl Metrics {
             nodes: NodeMetrics::new(&make)?,
             rtmp: RtmpMetrics::new(&make)?,
             rtc: RtcMetrics::new(&make)?,
+            srt: SrtMetrics::new(&make)?,
             book: make.0,
         };
         // A series that begins with its first event has no increase for an alert to see.
@@ -320,6 +324,12 @@ impl Metrics {
     #[must_use]
     pub const fn rtc(&self) -> &RtcMetrics {
         &self.rtc
+    }
+
+    /// Those of SRT.
+    #[must_use]
+    pub const fn srt(&self) -> &SrtMetrics {
+        &self.srt
     }
 
     /// Those of media nodes' hooks.

@@ -24,11 +24,13 @@ pub struct Policy<'a> {
     pub zone: Option<&'a Zone>,
     /// Nodes that have just failed and are not to be tried again.
     pub exclude: &'a [NodeId],
+    /// Nodes that cannot take what is to be published, whatever room they have.
+    pub unfit: &'a [NodeId],
 }
 
 impl Default for Policy<'_> {
     fn default() -> Self {
-        Self { bound_percent: BOUND_PERCENT, zone: None, exclude: &[] }
+        Self { bound_percent: BOUND_PERCENT, zone: None, exclude: &[], unfit: &[] }
     }
 }
 
@@ -39,6 +41,8 @@ pub enum Reason {
     State(State),
     /// The caller excluded it.
     Excluded,
+    /// It cannot take what is to be published.
+    Unfit,
     /// It has reached a limit.
     Full {
         /// Of what.
@@ -64,6 +68,9 @@ impl fmt::Display for Reason {
         match self {
             Self::State(state) => write!(f, "is {}", state.as_str()),
             Self::Excluded => f.write_str("has just been tried"),
+            Self::Unfit => f.write_str(
+                "has no SRT port for this publisher: with a passphrase for encrypted ones, without for others",
+            ),
             Self::Full { resource, used, limit } => write!(f, "is full: {used} of {limit} {}", resource.as_str()),
             Self::OtherZone => f.write_str("is in another zone"),
             Self::Bound { streams, bound } => write!(f, "has {streams} of the {bound} streams that are its share"),
@@ -92,6 +99,9 @@ pub enum Refusal {
     /// Nodes are up, and full.
     #[error("every media node that is up is full")]
     AllFull,
+    /// Nodes are up, and none can take what is to be published.
+    #[error("no media node that is up can take this publisher")]
+    AllUnfit,
     /// Nodes are up, and all were tried.
     #[error("every media node that is up has just been tried")]
     AllTried,
@@ -269,6 +279,9 @@ fn closed(member: &Member, load: &Load, policy: &Policy<'_>) -> Option<Reason> {
     if policy.exclude.contains(&member.id) {
         return Some(Reason::Excluded);
     }
+    if policy.unfit.contains(&member.id) {
+        return Some(Reason::Unfit);
+    }
     member.limits.exhausted(load).map(|(resource, used, limit)| Reason::Full { resource, used, limit })
 }
 
@@ -293,6 +306,7 @@ fn refusal(passed_over: &[PassedOver]) -> Refusal {
         () if passed_over.is_empty() => Refusal::NoNodes,
         () if any(|reason| matches!(reason, Reason::Full { .. })) => Refusal::AllFull,
         () if any(|reason| matches!(reason, Reason::Excluded)) => Refusal::AllTried,
+        () if any(|reason| matches!(reason, Reason::Unfit)) => Refusal::AllUnfit,
         () => Refusal::NoneUp,
     }
 }

@@ -47,6 +47,20 @@ fn an_idle_cluster_places_by_the_ring() {
 }
 
 #[test]
+fn nodes_that_cannot_take_the_publisher_are_passed_over_and_none_is_told_apart_from_full() {
+    let ring = Ring::build(&fleet(3)).unwrap();
+    let order = order(&ring, b"cam1");
+    let unfit = [order[0].clone(), order[2].clone()];
+    let decision = decide(&ring, &Loads::new(), b"cam1", &Policy { unfit: &unfit, ..Policy::default() });
+    assert_eq!(decision.candidates, [order[1].clone()]);
+    assert_eq!(decision.passed_over, [PassedOver { node: order[0].clone(), reason: Reason::Unfit }]);
+    assert!(decision.passed_over[0].reason.to_string().contains("passphrase"));
+    assert_eq!(decision.among, [order[1].clone()], "the others' loads are no measure for it");
+    let none = decide(&ring, &Loads::new(), b"cam1", &Policy { unfit: &order, ..Policy::default() });
+    assert_eq!((none.chosen(), none.refusal), (None, Some(Refusal::AllUnfit)));
+}
+
+#[test]
 fn every_node_passed_over_is_explained() {
     let mut ring = Ring::build(&fleet(6)).unwrap();
     let order = order(&ring, b"cam1");

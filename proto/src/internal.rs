@@ -3,6 +3,7 @@
 use crate::{
     fleet::{Placement, StreamCache},
     ids::{EdgeId, IdError, NodeId, ServiceId, SessionId, StreamId, TokenId},
+    node::SrtPort,
     secret::{ClusterSecret, Keyring, Purpose, mac, same},
     session::{EndReason, Protocol},
 };
@@ -55,6 +56,9 @@ pub struct ReserveRequest {
     /// The client asked to end a present publisher of the same credential or owner (`takeover=1`).
     #[serde(default)]
     pub takeover: bool,
+    /// For an SRT caller: the kind of port its node must have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub srt: Option<SrtPort>,
 }
 
 /// A node an edge is ready to use.

@@ -47,6 +47,31 @@ pub struct NodeAddresses {
     /// WebRTC (UDP).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rtc: Option<String>,
+    /// Its SRT port has a passphrase: it takes encrypted callers only, and one without takes none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub srt_encrypted: bool,
+}
+
+impl NodeAddresses {
+    /// What kind of SRT port it has, if any.
+    #[must_use]
+    pub const fn srt_port(&self) -> Option<SrtPort> {
+        match (&self.srt, self.srt_encrypted) {
+            (None, _) => None,
+            (Some(_), false) => Some(SrtPort::Plain),
+            (Some(_), true) => Some(SrtPort::Encrypted),
+        }
+    }
+}
+
+/// Which callers an SRT port takes. SRS has one passphrase for a whole process, so a port takes one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SrtPort {
+    /// Those without a passphrase.
+    Plain,
+    /// Those with one.
+    Encrypted,
 }
 
 /// Longest `host:port`: a DNS name of 253 characters and a port.
@@ -154,6 +179,17 @@ pub enum Met {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_from_before_passphrases_are_plain_and_stay_as_they_were() {
+        let old = r#"{"api":"h:1985","srt":"h:10080"}"#;
+        let at: NodeAddresses = serde_json::from_str(old).unwrap();
+        assert_eq!(at.srt_port(), Some(SrtPort::Plain));
+        assert_eq!(serde_json::to_string(&at).unwrap(), old);
+        let with = NodeAddresses { srt_encrypted: true, ..at };
+        assert_eq!(with.srt_port(), Some(SrtPort::Encrypted));
+        assert_eq!(NodeAddresses { srt: None, ..with }.srt_port(), None);
+    }
 
     #[test]
     fn endpoints_are_a_host_and_a_port() {

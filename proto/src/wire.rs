@@ -4,4 +4,5 @@ pub mod m3u8;
 pub mod proxy;
 pub mod rtmp;
 pub mod sdp;
+pub mod srt;
 pub mod stun;

@@ -123,6 +123,7 @@ impl Cluster {
             credential: Credential::Open,
             client: None,
             takeover: false,
+            srt: None,
         };
         let bearer = internal::bearer(&names.secret, &names.edge, kit::clock::unix());
         let headers = format!("Authorization: Bearer {bearer}\r\n");

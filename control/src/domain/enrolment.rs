@@ -32,6 +32,8 @@ pub struct Enrolment {
     pub id: NodeId,
     /// Where it is; `None` for a node of `NODES_BOOTSTRAP`, whose heartbeat says so.
     pub at: Option<NodeAddresses>,
+    /// Its SRT port has a passphrase; told apart from `at`, which heartbeats may say, for those do not tell of it.
+    pub srt_encrypted: bool,
     /// Addresses clients may reach it at directly.
     pub public: Vec<String>,
     /// Its share of the streams, 1 to 100.
@@ -57,6 +59,7 @@ impl Enrolment {
         Self {
             id,
             at: None,
+            srt_encrypted: false,
             public: Vec::new(),
             weight: 1,
             zone: None,
@@ -76,6 +79,7 @@ impl Enrolment {
         let zone = asked.zone.clone().filter(|zone| !zone.is_empty());
         let made = Self {
             at: asked.at.clone(),
+            srt_encrypted: asked.at.as_ref().is_some_and(|at| at.srt_encrypted),
             public: asked.public.clone(),
             weight: asked.weight,
             zone,
@@ -92,6 +96,7 @@ impl Enrolment {
     pub fn changed(mut self, asked: &UpdateNode) -> Result<Self, Invalid> {
         if let Some(at) = &asked.at {
             self.at = Some(at.clone());
+            self.srt_encrypted = at.srt_encrypted;
         }
         if let Some(public) = &asked.public {
             self.public.clone_from(public);

@@ -6,7 +6,7 @@ use proto::{
     NodeId, ServiceId, StreamId,
     fleet::NodeInfo,
     internal::ProposedNode,
-    node::{self, Membership, NodeState},
+    node::{self, Membership, NodeState, SrtPort},
 };
 use std::collections::BTreeMap;
 
@@ -19,6 +19,8 @@ pub struct Nodes {
     pub ring: Ring,
     /// Each node's run, where it is known.
     pub runs: BTreeMap<NodeId, ServiceId>,
+    /// Each node's SRT port; `None`: nobody has told of ports yet.
+    pub srt: Option<BTreeMap<NodeId, SrtPort>>,
 }
 
 impl Nodes {
@@ -33,6 +35,7 @@ impl Nodes {
             version: membership.version,
             ring: Ring::build(&members)?,
             runs: membership.members.iter().filter_map(run).collect(),
+            srt: Some(membership.members.iter().filter_map(|one| Some((one.id.clone(), one.at.srt_port()?))).collect()),
         })
     }
 
@@ -52,7 +55,15 @@ impl Nodes {
         };
         let members: Vec<Member> = all.iter().map(member).collect();
         let runs = all.iter().filter_map(|(id, info)| Some((id.clone(), info.as_ref()?.service.clone()))).collect();
-        Ok(Self { version: 0, ring: Ring::build(&members)?, runs })
+        Ok(Self { version: 0, ring: Ring::build(&members)?, runs, srt: None })
+    }
+
+    /// The nodes that cannot take an SRT caller of this kind.
+    #[must_use]
+    pub fn unfit(&self, wanted: Option<SrtPort>) -> Vec<NodeId> {
+        let (Some(wanted), Some(ports)) = (wanted, &self.srt) else { return Vec::new() };
+        let unfit = |id: &&NodeId| ports.get(*id) != Some(&wanted);
+        self.ring.members().iter().map(|member| &member.id).filter(unfit).cloned().collect()
     }
 
     /// Whether a node has this run, as far as is known.

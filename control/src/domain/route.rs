@@ -6,7 +6,7 @@ use proto::{
     NodeId, StreamId,
     api::{Route, RouteNode, RoutePlacement, RouteVerdict},
     fleet::Placement,
-    node::{Membership, NodeLimits, NodeState},
+    node::{Membership, NodeLimits, NodeState, SrtPort},
 };
 use std::collections::BTreeMap;
 
@@ -21,6 +21,8 @@ pub struct Known<'a> {
     pub loads: &'a BTreeMap<NodeId, Load>,
     /// Unix milliseconds of each node's last heartbeat.
     pub heard_ms: &'a BTreeMap<NodeId, u64>,
+    /// The kind of port that the stream's publisher needs, when it came over SRT.
+    pub srt: Option<SrtPort>,
     /// Unix milliseconds.
     pub now_ms: u64,
 }
@@ -58,7 +60,8 @@ pub fn without(loads: &mut BTreeMap<NodeId, Load>, home: &NodeId) {
 
 /// Adds what would be decided now, node by node.
 pub fn explained(route: &mut Route, known: &Known<'_>) {
-    let policy = Policy::default();
+    let unfit = known.nodes.unfit(known.srt);
+    let policy = Policy { unfit: &unfit, ..Policy::default() };
     let judged = explain(&known.nodes.ring, known.loads, route.stream.as_str().as_bytes(), &policy);
     let home = route.placement.as_ref().map(|placement| placement.node.clone());
     route.nodes = judged.iter().enumerate().filter_map(|(at, one)| node(at, one, home.as_ref(), known)).collect();
@@ -155,7 +158,7 @@ mod tests {
     fn route(membership: &Membership, loads: &BTreeMap<NodeId, Load>, live_on: Option<&str>) -> Route {
         let nodes = Nodes::of(membership).unwrap();
         let heard_ms = BTreeMap::from([(id("a"), 400)]);
-        let known = Known { nodes: &nodes, membership, loads, heard_ms: &heard_ms, now_ms: 1_000 };
+        let known = Known { nodes: &nodes, membership, loads, heard_ms: &heard_ms, srt: None, now_ms: 1_000 };
         let stream = StreamId::parse("cam").unwrap();
         let placement = live_on.map(|node| Placement {
             stream: stream.clone(),

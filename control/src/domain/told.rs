@@ -102,7 +102,14 @@ pub fn addresses(info: &NodeInfo) -> Option<NodeAddresses> {
     let host = api.0.or_else(|| info.ip.parse().ok())?;
     let at = |(bound, port): (Option<IpAddr>, u16)| SocketAddr::new(bound.unwrap_or(host), port).to_string();
     let of = |kind| first(kind).map(at);
-    Some(NodeAddresses { api: at(api), http: of("http"), rtmp: of("rtmp"), srt: of("srt"), rtc: of("rtc") })
+    Some(NodeAddresses {
+        api: at(api),
+        http: of("http"),
+        rtmp: of("rtmp"),
+        srt: of("srt"),
+        rtc: of("rtc"),
+        srt_encrypted: false,
+    })
 }
 
 /// Checks a heartbeat against what is enrolled. A node without enrolled addresses must be within `allowed`.

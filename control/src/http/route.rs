@@ -9,8 +9,7 @@ use crate::{
 };
 use actix_web::{HttpRequest, web};
 use kit::clock;
-use placement::Policy;
-use proto::api::Route;
+use proto::{api::Route, session::Protocol};
 use serde::Deserialize;
 
 /// `?explain=1`.
@@ -46,11 +45,15 @@ pub async fn route(
     let present = claims::of_stream(&state.pg, &stream).await?.ok_or(ApiError::StreamNotFound)?;
     let placement = present.live.map(|held| held.placement());
     let home = placement.as_ref().map(|placement| placement.node.clone());
+    let over_srt = placement.as_ref().is_some_and(|placement| placement.protocol == Protocol::Srt);
     let mut told = placed(stream, placement, clock::unix_ms());
     if !explain {
         return Ok(web::Json(told));
     }
-    let mut decided = placing::decision(&state, &told.stream, &Policy::default()).await?;
+    // Whoever publishes over SRT came with or without a passphrase: the port it is at says which.
+    let ports = placing::nodes(&state).map_err(placing::PlacingError::from)?;
+    let port = home.as_ref().filter(|_| over_srt).and_then(|home| ports.srt.as_ref()?.get(home).copied());
+    let mut decided = placing::decision(&state, &told.stream, port).await?;
     if let Some(home) = &home {
         without(&mut decided.loads, home);
     }
@@ -60,6 +63,7 @@ pub async fn route(
         membership: &state.fleet.membership(),
         loads: &decided.loads,
         heard_ms: &heard.filter_map(|(node, info)| Some((node, info?.seen_at_ms))).collect(),
+        srt: port,
         now_ms: clock::unix_ms(),
     };
     explained(&mut told, &known);

@@ -11,8 +11,8 @@ use crate::{
     },
 };
 use kit::{kv::Cmd, pg::PgError};
-use proto::{keys, secret::sha256_hex};
-use secrecy::ExposeSecret as _;
+use proto::{NodeId, keys, secret::sha256_hex};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
 use time::OffsetDateTime;
@@ -27,7 +27,11 @@ const APART: Duration = Duration::from_millis(100);
 #[must_use]
 pub fn bootstrap(config: &Config) -> Vec<Enrolment> {
     let now = OffsetDateTime::now_utc();
-    config.nodes.iter().map(|(id, secret)| Enrolment::bare(id.clone(), secret.expose_secret(), now)).collect()
+    let enrolment = |(id, secret): (&NodeId, &SecretString)| Enrolment {
+        srt_encrypted: config.nodes_srt_encrypted.contains(id),
+        ..Enrolment::bare(id.clone(), secret.expose_secret(), now)
+    };
+    config.nodes.iter().map(enrolment).collect()
 }
 
 /// Reads until `stop`.
@@ -72,7 +76,8 @@ async fn enrol_bootstrap(state: &State) -> Result<bool, PgError> {
     let transaction = client.transaction().await?;
     for (id, secret) in &state.config.nodes {
         let hash = sha256_hex(secret.expose_secret().as_bytes());
-        let action = match nodes::bootstrap(&*transaction, id, &hash, SECRET_OVERLAP).await? {
+        let encrypted = state.config.nodes_srt_encrypted.contains(id);
+        let action = match nodes::bootstrap(&*transaction, id, &hash, encrypted, SECRET_OVERLAP).await? {
             Bootstrapped::Same => continue,
             Bootstrapped::Enrolled => "node.enrol",
             Bootstrapped::Rotated => "node.rotate_secret",

@@ -110,6 +110,7 @@ fn ask(stream: &StreamId) -> ReserveRequest {
         credential: Credential::Open,
         client: None,
         takeover: false,
+        srt: None,
     }
 }
 

@@ -63,6 +63,39 @@ async fn the_edges_order_is_taken_where_it_is_fit_and_the_own_one_where_not() {
 }
 
 #[actix_web::test]
+async fn an_srt_caller_gets_a_node_whose_port_takes_its_kind() {
+    let scene = Scene::start("public").await;
+    let control = scene.control();
+    let two = Node::second(control).await;
+    let held = control.state.health.hold().await;
+    let one = &scene.node;
+    let port = |node: &Node, srt_encrypted| {
+        let at = NodeAddresses { srt: Some("127.0.0.1:10080".into()), srt_encrypted, ..NodeAddresses::default() };
+        Member { at, ..member(node, NodeState::Up) }
+    };
+    let learn = |n, members| control.state.fleet.learn(Membership { version: LATER + n, members });
+    learn(1, vec![port(one, true), port(&two, false)]);
+    let reserve = async |kind: &str| {
+        let made = control.stream(&scene.owner, "public").await;
+        let mut body = scene.edge.reservation(&made.stream.id, new_session(), one, &key_of(&made), false);
+        body["nodes"] = [one, &two].map(|node| json!({ "node": node.name, "service": node.service() })).into();
+        body["srt"] = kind.into();
+        scene.edge.post(control, "/internal/v1/claims", &body).await
+    };
+    assert_eq!(reserve("encrypted").await.body["node"], "n1");
+    assert_eq!(reserve("plain").await.body["node"], "n2");
+    learn(2, vec![port(one, false), port(&two, false)]);
+    let answer = reserve("encrypted").await;
+    assert!(
+        answer.body["detail"].as_str().unwrap().contains("n1 has no SRT port for this publisher"),
+        "{}",
+        answer.body
+    );
+    drop(held);
+    scene.stop().await;
+}
+
+#[actix_web::test]
 async fn a_node_over_its_bound_is_passed_over() {
     let scene = Scene::start("public").await;
     let control = scene.control();

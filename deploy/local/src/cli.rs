@@ -256,6 +256,9 @@ pub struct AddNode {
     /// WebRTC.
     #[arg(long, value_name = "HOST:PORT")]
     pub rtc: Option<String>,
+    /// Its SRT port has a passphrase.
+    #[arg(long, requires = "srt")]
+    pub srt_encrypted: bool,
     /// Where it sends hooks and heartbeats, a numeric address; the answering control-api's own when absent.
     #[arg(long, value_name = "IP:PORT")]
     pub hooks_to: Option<String>,

@@ -91,13 +91,14 @@ impl Node {
     pub fn upstream(&self) -> String {
         let (p, k) = (self.ports, self.index);
         format!(
-            "{}?id={}&rtmp={}&http={}&rtc={}&srt={}",
+            "{}?id={}&rtmp={}&http={}&rtc={}&srt={}{}",
             self.api_url(),
             self.id(),
             p.node_rtmp(k),
             p.node_http(k),
             p.node_rtc(k),
-            p.node_srt(k)
+            p.node_srt(k),
+            if self.srt_passphrase.is_some() { "&srt_encrypted=1" } else { "" }
         )
     }
 

@@ -63,16 +63,18 @@ impl Settings<'_> {
     #[must_use]
     pub fn control(&self, origin: &str) -> Vec<Var> {
         let address = |port| std::net::SocketAddr::new(self.host, port);
+        let encrypted =
+            self.nodes.iter().filter(|node| node.srt_passphrase.is_some()).map(|node| node.id().to_string());
         let bootstrap = self.nodes.iter().map(|node| format!("{}:{}", node.id(), node.secret));
         let mut vars = self.stores();
         vars.extend([
             ("DATABASE_URL", self.postgres.url(DATABASE)),
             ("JWT_SECRET", self.secrets.jwt.clone()),
             ("NODES_BOOTSTRAP", bootstrap.collect::<Vec<_>>().join(",")),
+            ("NODES_SRT_ENCRYPTED", encrypted.collect::<Vec<_>>().join(",")),
             ("EDGE_BASE_URL", origin.to_owned()),
             ("RTMP_BASE_URL", format!("rtmp://{}", address(self.ports.edge_rtmp(0)))),
-            // Edges do not carry SRT yet: publishers are sent to the first node, whose hook decides about them.
-            ("SRT_BASE_URL", format!("srt://{}", address(self.ports.node_srt(0)))),
+            ("SRT_BASE_URL", format!("srt://{}", address(self.ports.edge_srt(0)))),
             ("CONTROL_API_CORS_ORIGINS", VITE_ORIGINS.to_owned()),
         ]);
         vars

@@ -1,4 +1,4 @@
-//! The grammar of `SRS_UPSTREAM`: `http://host:1985[?id=&rtmp=&http=&rtc=&srt=&weight=&zone=],…`.
+//! The grammar of `SRS_UPSTREAM`: `http://host:1985[?id=&rtmp=&http=&rtc=&srt=&srt_encrypted=&weight=&zone=],…`.
 
 use proto::{NodeId, ids::IdError};
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ pub struct Upstream {
     pub weight: u32,
     /// A name for where it stands.
     pub zone: Option<String>,
+    /// `srt_encrypted=1`: its SRT port has a passphrase.
+    pub srt_encrypted: bool,
     /// Its other ports by name (`rtmp`, `http`, `rtc`, `srt`), `host:port` or `port`.
     pub endpoints: BTreeMap<&'static str, String>,
 }
@@ -55,7 +57,7 @@ pub enum UpstreamError {
         at: usize,
     },
     /// A parameter that is not part of the grammar.
-    #[error("entry {at}: parameters are id, rtmp, http, rtc, srt, weight, zone")]
+    #[error("entry {at}: parameters are id, rtmp, http, rtc, srt, srt_encrypted (0 or 1), weight, zone")]
     Parameter {
         /// Which entry.
         at: usize,
@@ -97,7 +99,7 @@ fn parse(text: &str, at: usize) -> Result<Upstream, UpstreamError> {
     }
     let query = api.clone();
     api.set_query(None);
-    let mut node = Upstream { api, id: None, weight: 1, zone: None, endpoints: BTreeMap::new() };
+    let mut node = Upstream { api, id: None, weight: 1, zone: None, srt_encrypted: false, endpoints: BTreeMap::new() };
     for (name, value) in query.query_pairs() {
         match &*name {
             "id" => node.id = Some(NodeId::parse(&value).map_err(|source| UpstreamError::Id { at, source })?),
@@ -106,6 +108,7 @@ fn parse(text: &str, at: usize) -> Result<Upstream, UpstreamError> {
             "rtmp" => drop(node.endpoints.insert("rtmp", value.into_owned())),
             "http" => drop(node.endpoints.insert("http", value.into_owned())),
             "rtc" => drop(node.endpoints.insert("rtc", value.into_owned())),
+            "srt_encrypted" if matches!(&*value, "0" | "1") => node.srt_encrypted = value == "1",
             "srt" => drop(node.endpoints.insert("srt", value.into_owned())),
             _ => return Err(UpstreamError::Parameter { at }),
         }
@@ -130,6 +133,9 @@ mod tests {
         assert_eq!((list[0].weight, list[1].weight), (3, 1));
         assert_eq!(list[0].endpoints.get("rtmp").map(String::as_str), Some("1935"));
         assert_eq!(list[1].id, None);
+        let list =
+            parse_list("http://10.0.0.5:1985?srt=10080&srt_encrypted=1,http://10.0.0.6:1985?srt_encrypted=0").unwrap();
+        assert!(list[0].srt_encrypted && !list[1].srt_encrypted);
     }
 
     #[test]
@@ -142,6 +148,7 @@ mod tests {
         assert_eq!(bad("http://u:p@b:1985"), UpstreamError::Url { at });
         assert_eq!(bad("http://b:1985?weight=0"), UpstreamError::Weight { at });
         assert_eq!(bad("http://b:1985?wieght=1"), UpstreamError::Parameter { at });
+        assert_eq!(bad("http://b:1985?srt_encrypted=yes"), UpstreamError::Parameter { at });
         assert_eq!(bad("http://a:1985?id=x"), UpstreamError::Twice { at });
         assert!(matches!(bad("http://b:1985?id=a.b"), UpstreamError::Id { at: 2, .. }));
         let many = (0..65).map(|n| format!("http://h{n}:1985")).collect::<Vec<_>>().join(",");

@@ -25,6 +25,7 @@ use proto::{
     fleet::Placement,
     handle::Handle,
     internal::Credential,
+    node::SrtPort,
     session::{Protocol, Role},
     ticket::{LIFE_SECONDS, Scope, Ticket, UFRAG_HASH_BYTES},
 };
@@ -220,7 +221,8 @@ impl Grant {
         let more = attempts < Self::ATTEMPTS;
         let Placed { at, node, actor, hold, .. } = placed;
         let next = match hold {
-            Some(Hold { turn, reserved }) => {
+            Some(Hold { mut turn, reserved }) => {
+                turn.tried.push(node.id.clone());
                 reserved.release().await;
                 if error.again() && more {
                     parts.reserve(&wanted, &credential, turn, attempts + 1).await
@@ -282,8 +284,13 @@ impl Grant {
 }
 
 impl Parts {
-    /// Admits, then places or reserves.
-    pub(super) async fn grant(self: &Arc<Self>, wanted: GrantRequest, deadline: Instant) -> Result<Grant, ApiError> {
+    /// Admits, then places or reserves, at a node with the port that an SRT caller needs.
+    pub(super) async fn grant(
+        self: &Arc<Self>,
+        wanted: GrantRequest,
+        srt: Option<SrtPort>,
+        deadline: Instant,
+    ) -> Result<Grant, ApiError> {
         let secrets = self.replica.secrets().ok_or(ApiError::Away { what: "secrets" })?;
         let session = draw_session();
         let ask =
@@ -292,7 +299,7 @@ impl Parts {
             Role::Publish => {
                 let admitted = self.admission.publish(ask).await?;
                 let taken = Taken::new(self, admitted.taken, session);
-                let placed = match self.turn(&wanted, session).await {
+                let placed = match self.turn(&wanted, srt, session).await {
                     Ok(turn) => self.reserve(&wanted, &admitted.credential, turn, 1).await,
                     Err(error) => Err(error),
                 };

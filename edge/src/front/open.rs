@@ -86,7 +86,7 @@ impl Parts {
     ) -> Result<Held, ApiError> {
         let span = tracing::Span::current();
         span.record("stream.id", tracing::field::display(&request.wanted.stream));
-        let mut grant = self.grant(request.wanted.clone(), deadline).await?;
+        let mut grant = self.grant(request.wanted.clone(), None, deadline).await?;
         loop {
             span.record("session.id", tracing::field::display(grant.session()));
             match self.attempt(offer, &grant).await {

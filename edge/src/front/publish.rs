@@ -13,9 +13,10 @@ use crate::{
     stream::{PublishTurn, StreamError, StreamHandle},
 };
 use proto::{
-    SessionId,
+    NodeId, SessionId,
     fleet::Placement,
     internal::{Credential, ReleaseRequest, Reservation, ReserveRequest},
+    node::SrtPort,
 };
 use std::sync::Arc;
 
@@ -23,6 +24,10 @@ use std::sync::Arc;
 pub(super) struct Turn {
     actor: StreamHandle,
     first: SessionId,
+    /// The kind of port that an SRT caller needs at its node.
+    srt: Option<SrtPort>,
+    /// Nodes that have just failed: another one is taken while there is one.
+    pub(super) tried: Vec<NodeId>,
     _turn: PublishTurn,
 }
 
@@ -56,13 +61,18 @@ impl Drop for Reserved {
 
 impl Parts {
     /// One local publisher of a stream tries at a time; the others hear "busy" without troubling control-api.
-    pub(super) async fn turn(&self, wanted: &GrantRequest, session: SessionId) -> Result<Turn, ApiError> {
+    pub(super) async fn turn(
+        &self,
+        wanted: &GrantRequest,
+        srt: Option<SrtPort>,
+        session: SessionId,
+    ) -> Result<Turn, ApiError> {
         let busy = ApiError::StreamBusy { retry_after: BUSY_RETRY_SECONDS };
         // An actor may end between being found and being asked; the registry then has or makes another.
         for _ in 0..2 {
             let actor = self.streams.get_or_start(&wanted.stream).map_err(|_| ApiError::NodeUnavailable)?;
             match actor.publish_turn(session).await {
-                Ok(Some(turn)) => return Ok(Turn { actor, first: session, _turn: turn }),
+                Ok(Some(turn)) => return Ok(Turn { actor, first: session, srt, tried: Vec::new(), _turn: turn }),
                 Ok(None) | Err(StreamError::Busy) => return Err(busy),
                 Err(StreamError::Gone) => {}
             }
@@ -81,7 +91,7 @@ impl Parts {
     ) -> Result<(Placed, u32), ApiError> {
         for attempt in attempt..=Grant::ATTEMPTS {
             let session = if attempt == 1 { turn.first } else { draw_session() };
-            let (reservation, provisional) = self.reservation(wanted, credential, session).await?;
+            let (reservation, provisional) = self.reservation(wanted, credential, &turn, session).await?;
             let ask = ReleaseRequest { stream: wanted.stream.clone(), session, epoch: reservation.epoch };
             // One that is this edge's own word only is nobody else's to release.
             let reserved = Reserved { parts: self.clone(), ask: (!provisional).then_some(ask) };
@@ -101,9 +111,13 @@ impl Parts {
         &self,
         wanted: &GrantRequest,
         credential: &Credential,
+        turn: &Turn,
         session: SessionId,
     ) -> Result<(Reservation, bool), ApiError> {
-        let nodes = self.nodes.proposed(&wanted.stream, &self.replica);
+        let mut nodes = self.nodes.proposed(&wanted.stream, &self.replica, turn.srt);
+        if nodes.iter().any(|node| !turn.tried.contains(&node.node)) {
+            nodes.retain(|node| !turn.tried.contains(&node.node));
+        }
         if nodes.is_empty() {
             return Err(ApiError::NodeUnavailable);
         }
@@ -116,6 +130,7 @@ impl Parts {
             credential: credential.clone(),
             client: Some(wanted.client),
             takeover: wanted.takeover,
+            srt: turn.srt,
         };
         match self.control.reserve(&ask).await {
             Ok(reservation) => Ok((reservation, false)),

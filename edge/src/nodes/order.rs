@@ -6,6 +6,7 @@ use placement::{Load, Policy, decide};
 use proto::{
     StreamId,
     internal::{PROPOSED_NODES_MAX, ProposedNode, Reservation},
+    node::SrtPort,
 };
 use std::collections::BTreeMap;
 
@@ -21,9 +22,9 @@ pub enum Provisional {
 }
 
 impl Nodes {
-    /// Nodes that answer and have room, in the order to propose them for a new publisher of `stream`. Loads are the live streams heard of.
+    /// Nodes that answer and have room, in the order to propose them for a new publisher of `stream`; `srt` is the kind of port it needs. Loads are the live streams heard of.
     #[must_use]
-    pub fn proposed(&self, stream: &StreamId, replica: &Replica) -> Vec<ProposedNode> {
+    pub fn proposed(&self, stream: &StreamId, replica: &Replica, srt: Option<SrtPort>) -> Vec<ProposedNode> {
         self.look(|table| {
             let ring = table.ring();
             let loads: BTreeMap<_, _> = replica.placements(|all| {
@@ -31,7 +32,7 @@ impl Nodes {
                 let count = |id| load(u32::try_from(all.on_node(id)).unwrap_or(u32::MAX));
                 ring.members().iter().map(|member| (member.id.clone(), count(&member.id))).collect()
             });
-            let policy = Policy { zone: self.zone.as_ref(), ..Policy::default() };
+            let policy = Policy { zone: self.zone.as_ref(), unfit: &table.unfit(srt), ..Policy::default() };
             let decision = decide(ring, &loads, stream.as_str().as_bytes(), &policy);
             if let Some(refusal) = decision.refusal {
                 tracing::warn!(stream.id = %stream, %refusal, "no media node for a new publisher: {refusal}");

@@ -8,7 +8,7 @@ use node::{Node, Own};
 use placement::{MEMBERS_MAX, Member, Ring, RingError, State};
 use proto::{
     NodeId, ServiceId,
-    node::{Membership, Met},
+    node::{Membership, Met, SrtPort},
     srs::api::Versions,
 };
 use std::{
@@ -50,6 +50,20 @@ pub struct Endpoints {
     pub srt: Option<Arc<str>>,
     /// WebRTC (UDP).
     pub rtc: Option<Arc<str>>,
+    /// Its SRT port has a passphrase.
+    pub srt_encrypted: bool,
+}
+
+impl Endpoints {
+    /// What kind of SRT port it has, if any.
+    #[must_use]
+    pub const fn srt_port(&self) -> Option<SrtPort> {
+        match (&self.srt, self.srt_encrypted) {
+            (None, _) => None,
+            (Some(_), false) => Some(SrtPort::Plain),
+            (Some(_), true) => Some(SrtPort::Encrypted),
+        }
+    }
 }
 
 /// What an answer changed.
@@ -188,6 +202,20 @@ impl NodeTable {
     #[must_use]
     pub fn addresses(&self) -> Vec<NodeAddress> {
         self.nodes.keys().filter_map(|id| self.get(id)).collect()
+    }
+
+    /// The nodes that cannot take an SRT caller of this kind.
+    #[must_use]
+    pub fn unfit(&self, wanted: Option<SrtPort>) -> Vec<NodeId> {
+        let Some(wanted) = wanted else { return Vec::new() };
+        let unfit = |node: &Node| node.endpoints.srt_port() != Some(wanted);
+        self.nodes.iter().filter(|(_, node)| unfit(node)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Whether any node has a port for this kind of SRT caller.
+    #[must_use]
+    pub fn has_srt_port(&self, wanted: SrtPort) -> bool {
+        self.nodes.values().any(|node| node.endpoints.srt_port() == Some(wanted))
     }
 
     /// Whether the cluster knows the node: only then is it told what was met there.

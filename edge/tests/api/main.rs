@@ -21,6 +21,7 @@ mod rtc;
 mod rtmp;
 mod sessions;
 mod srs_forms;
+mod srt;
 mod table;
 mod thumbnail;
 mod trickle;

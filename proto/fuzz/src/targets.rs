@@ -13,6 +13,8 @@ mod hls;
 mod rtmp;
 #[path = "targets/sdp.rs"]
 mod sdp;
+#[path = "targets/srt.rs"]
+mod srt;
 #[path = "targets/stream_key.rs"]
 mod stream_key;
 #[path = "targets/stun.rs"]
@@ -36,6 +38,10 @@ pub(crate) const ALL: &[Target] = &[
     ("sdp_fragment", sdp::fragment),
     ("sdp_offer", sdp::offer),
     ("segment_name", hls::segment),
+    ("srt_handshake", srt::handshake),
+    ("srt_packet", srt::packet),
+    ("srt_session", srt::session),
+    ("srt_streamid", srt::stream_id),
     ("stream_key", stream_key::run),
     ("stun", stun::run),
     ("ticket", ticket::run),

@@ -10,10 +10,11 @@ use proto::{
 use time::{Duration, OffsetDateTime};
 
 const COLUMNS: &str =
-    "id, api, http, rtmp, srt, rtc, public, weight, zone, streams_max, clients_max, bandwidth_kbps_max,
+    "id, api, http, rtmp, srt, rtc, srt_encrypted, public, weight, zone, streams_max, clients_max, bandwidth_kbps_max,
     secret_hash, secret_previous_hash, secret_previous_until, cordoned_at, drain_deadline, created_at";
 
 fn enrolment(row: &Row) -> PgResult<Enrolment> {
+    let srt_encrypted = column(row, "srt_encrypted")?;
     let at = match column::<Option<String>>(row, "api")? {
         None => None,
         Some(api) => Some(NodeAddresses {
@@ -22,6 +23,7 @@ fn enrolment(row: &Row) -> PgResult<Enrolment> {
             rtmp: column(row, "rtmp")?,
             srt: column(row, "srt")?,
             rtc: column(row, "rtc")?,
+            srt_encrypted,
         }),
     };
     // The table's CHECKs keep these in their ranges.
@@ -31,6 +33,7 @@ fn enrolment(row: &Row) -> PgResult<Enrolment> {
     Ok(Enrolment {
         id: word(row, "id")?,
         at,
+        srt_encrypted,
         public: column(row, "public")?,
         weight: u8::try_from(column::<i16>(row, "weight")?).unwrap_or(1),
         zone: column(row, "zone")?,
@@ -95,15 +98,20 @@ pub async fn bootstrap(
     client: &impl GenericClient,
     id: &NodeId,
     hash: &str,
+    srt_encrypted: bool,
     overlap: Duration,
 ) -> PgResult<Bootstrapped> {
-    let sql = "INSERT INTO nodes (id, secret_hash) VALUES ($1, $2)
+    let sql = "INSERT INTO nodes (id, secret_hash, srt_encrypted) VALUES ($1, $2, $4)
                ON CONFLICT (id) DO UPDATE SET secret_hash = excluded.secret_hash, secret_previous_hash = nodes.secret_hash,
                    secret_previous_until = now() + $3 * interval '1 second'
                WHERE nodes.secret_hash <> excluded.secret_hash
                RETURNING xmax = 0 AS enrolled";
-    let params =
-        [(&id.as_str() as _, Type::TEXT), (&hash as _, Type::TEXT), (&overlap.whole_seconds() as _, Type::INT8)];
+    let params = [
+        (&id.as_str() as _, Type::TEXT),
+        (&hash as _, Type::TEXT),
+        (&overlap.whole_seconds() as _, Type::INT8),
+        (&srt_encrypted as _, Type::BOOL),
+    ];
     let rows = client.query_typed(sql, &params).await?;
     let Some(row) = rows.first() else { return Ok(Bootstrapped::Same) };
     Ok(if column(row, "enrolled")? { Bootstrapped::Enrolled } else { Bootstrapped::Rotated })
@@ -114,8 +122,9 @@ pub async fn bootstrap(
 /// # Errors
 /// [`kit::pg::PgError`].
 pub async fn insert(client: &impl GenericClient, node: &Enrolment) -> PgResult<bool> {
-    let sql = "INSERT INTO nodes (id, api, http, rtmp, srt, rtc, public, weight, zone, streams_max, clients_max, bandwidth_kbps_max, secret_hash)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (id) DO NOTHING";
+    let sql = "INSERT INTO nodes (id, api, http, rtmp, srt, rtc, public, weight, zone, streams_max, clients_max, bandwidth_kbps_max,
+                   srt_encrypted, secret_hash)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (id) DO NOTHING";
     Ok(write(client, sql, node, Some(&node.secrets.current)).await? == 1)
 }
 
@@ -126,7 +135,7 @@ pub async fn insert(client: &impl GenericClient, node: &Enrolment) -> PgResult<b
 pub async fn update(client: &impl GenericClient, node: &Enrolment) -> PgResult<bool> {
     let sql =
         "UPDATE nodes SET api = $2, http = $3, rtmp = $4, srt = $5, rtc = $6, public = $7, weight = $8, zone = $9,
-                   streams_max = $10, clients_max = $11, bandwidth_kbps_max = $12 WHERE id = $1";
+                   streams_max = $10, clients_max = $11, bandwidth_kbps_max = $12, srt_encrypted = $13 WHERE id = $1";
     Ok(write(client, sql, node, None).await? == 1)
 }
 
@@ -137,6 +146,7 @@ async fn write(client: &impl GenericClient, sql: &str, node: &Enrolment, secret:
     let (srt, rtc) = (at(|at| at.srt.as_deref()), at(|at| at.rtc.as_deref()));
     let (streams, clients) = (max(node.limits.streams), max(node.limits.clients));
     let bandwidth = node.limits.bandwidth_kbps.map(|max| i64::try_from(max).unwrap_or(i64::MAX));
+    let encrypted = node.srt_encrypted;
     let weight = i16::from(node.weight);
     let id = node.id.as_str();
     let mut params: Vec<(&(dyn kit::pg::ToSql + Sync), Type)> = vec![
@@ -152,6 +162,7 @@ async fn write(client: &impl GenericClient, sql: &str, node: &Enrolment, secret:
         (&streams, Type::INT4),
         (&clients, Type::INT4),
         (&bandwidth, Type::INT8),
+        (&encrypted, Type::BOOL),
     ];
     if let Some(secret) = secret {
         params.push((secret, Type::TEXT));

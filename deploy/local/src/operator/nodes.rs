@@ -117,8 +117,11 @@ fn secret(made: &Value) {
 
 fn body_of(add: &AddNode) -> Value {
     let others = [("api", &add.api), ("http", &add.http), ("rtmp", &add.rtmp), ("srt", &add.srt), ("rtc", &add.rtc)];
-    let at: Map<_, _> =
+    let mut at: Map<_, _> =
         others.into_iter().filter_map(|(name, at)| Some((name.to_owned(), json!(at.as_ref()?)))).collect();
+    if add.srt_encrypted {
+        at.insert("srt_encrypted".to_owned(), json!(true));
+    }
     let mut body = Map::from_iter([("id".to_owned(), json!(add.node))]);
     if !at.is_empty() {
         body.insert("at".to_owned(), Value::Object(at));

@@ -16,4 +16,5 @@ mod operator;
 mod path;
 mod relay;
 mod rtmp;
+mod srt;
 mod support;

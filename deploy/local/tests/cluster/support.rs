@@ -13,7 +13,7 @@ use proto::{
     stream::Visibility,
 };
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -62,20 +62,23 @@ pub(crate) struct Up {
 impl Up {
     /// Two of everything with the given media nodes.
     pub(crate) async fn start(media: Media) -> Self {
-        Self::start_at(media, Ipv4Addr::LOCALHOST.into()).await
+        Self::start_with(media, |options| options).await
     }
 
     /// The same for clients that come to `host`.
     pub(crate) async fn start_at(media: Media, host: IpAddr) -> Self {
+        Self::start_with(media, |options| Options { host, ..options }).await
+    }
+
+    async fn start_with(media: Media, change: impl FnOnce(Options) -> Options) -> Self {
         let dir = Scratch::new("cluster");
         let options = Options {
-            host,
             ports: PortBase::Free,
             media: Some(media),
             data: dir.path().join("data"),
             ..Options::in_repository(&repository())
         };
-        let config = Config::from_process().unwrap();
+        let (options, config) = (change(options), Config::from_process().unwrap());
         let cluster =
             Cluster::start(options, &config, &CancellationToken::new()).await.unwrap_or_else(|error| panic!("{error}"));
         let account = cluster.admin();
@@ -89,11 +92,16 @@ impl Up {
 
     /// The same with real SRS, or `None` (and a word about it) where there is none.
     pub(crate) async fn start_srs(test: &str) -> Option<Self> {
+        Self::start_srs_with(test, |options| options).await
+    }
+
+    /// The same with other options.
+    pub(crate) async fn start_srs_with(test: &str, change: impl FnOnce(Options) -> Options) -> Option<Self> {
         if !has_srs() {
             kit::testing::skipped(test, "there is no SRS 5 or later on the PATH or in SRS_BIN");
             return None;
         }
-        Some(Self::start(Media::Srs).await)
+        Some(Self::start_with(Media::Srs, change).await)
     }
 
     pub(crate) fn whip(&self, stream: &StreamId) -> String {

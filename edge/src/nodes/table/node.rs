@@ -62,7 +62,7 @@ impl Node {
     pub(super) const fn member_of_cluster() -> Self {
         Self {
             api: None,
-            endpoints: Endpoints { http: None, rtmp: None, srt: None, rtc: None },
+            endpoints: Endpoints { http: None, rtmp: None, srt: None, rtc: None, srt_encrypted: false },
             weight: Weight::ONE,
             zone: None,
             limits: Limits { streams: None, clients: None, bandwidth_kbps: None },
@@ -160,7 +160,13 @@ impl Node {
 /// As the membership says.
 fn endpoints(at: &NodeAddresses) -> Endpoints {
     let one = |text: &Option<String>| text.as_deref().filter(|text| parse_endpoint(text).is_some()).map(Arc::from);
-    Endpoints { http: one(&at.http), rtmp: one(&at.rtmp), srt: one(&at.srt), rtc: one(&at.rtc) }
+    Endpoints {
+        http: one(&at.http),
+        rtmp: one(&at.rtmp),
+        srt: one(&at.srt),
+        rtc: one(&at.rtc),
+        srt_encrypted: at.srt_encrypted,
+    }
 }
 
 /// As `SRS_UPSTREAM` says; what it leaves out is where SRS has it by itself, beside its API.
@@ -175,7 +181,13 @@ fn fixed_endpoints(upstream: &Upstream) -> Endpoints {
         };
         parse_endpoint(&text).is_some().then(|| text.into())
     };
-    Endpoints { http: one("http", 8080), rtmp: one("rtmp", 1935), srt: one("srt", 10080), rtc: one("rtc", 8000) }
+    Endpoints {
+        http: one("http", 8080),
+        rtmp: one("rtmp", 1935),
+        srt: one("srt", 10080),
+        rtc: one("rtc", 8000),
+        srt_encrypted: upstream.srt_encrypted,
+    }
 }
 
 fn api(endpoint: &str) -> Option<Url> {

@@ -15,6 +15,7 @@ fn upstream(port: u16, id: Option<&str>) -> Upstream {
         id: id.map(node),
         weight: 1,
         zone: None,
+        srt_encrypted: false,
         endpoints: BTreeMap::new(),
     }
 }

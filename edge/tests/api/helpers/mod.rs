@@ -43,6 +43,7 @@ pub(crate) struct World {
     edges: Vec<(u16, CancellationToken)>,
     rtmp: Vec<edge::rtmp::Bound>,
     fronts: Vec<Front>,
+    srt_ports: Vec<Option<u16>>,
     settings: Vec<(String, String)>,
 }
 
@@ -187,6 +188,7 @@ impl World {
             edges: Vec::new(),
             rtmp: Vec::new(),
             fronts: Vec::new(),
+            srt_ports: Vec::new(),
             settings: all,
         }
     }
@@ -198,6 +200,7 @@ impl World {
         let (port, stop) = (app.port(), CancellationToken::new());
         self.fronts.push(app.front().clone());
         self.rtmp.push(app.rtmp());
+        self.srt_ports.push(app.srt_port());
         actix_web::rt::spawn(app.run(stop.clone()));
         self.edges.push((port, stop));
         self.edges.len() - 1
@@ -206,6 +209,12 @@ impl World {
     /// What an edge's own fronts call.
     pub(crate) fn front(&self, edge: usize) -> &Front {
         &self.fronts[edge]
+    }
+
+    /// Where an edge takes SRT callers, if it was told to.
+    pub(crate) fn srt(&self, edge: usize) -> std::net::SocketAddr {
+        let port = self.srt_ports[edge].expect("the test set EDGE_SRT_LISTEN");
+        ([127, 0, 0, 1], port).into()
     }
 
     /// Ends an edge, as SIGTERM does.

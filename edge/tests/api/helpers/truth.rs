@@ -66,6 +66,11 @@ impl Truth {
         Self { redis, keyring, known: Mutex::default() }
     }
 
+    /// What tickets are made with.
+    pub(crate) const fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
     /// Runs one Redis command on a connection of its own; nothing happens while Redis is away, as with control-api.
     pub(crate) fn redis(&self, parts: &[&str]) -> String {
         let Ok(mut socket) = std::net::TcpStream::connect(&self.redis) else { return String::new() };
