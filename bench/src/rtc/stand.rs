@@ -97,6 +97,7 @@ impl Stand {
         let echo = Echo::start()?;
         let (secret, node) = (ClusterSecret::from_bytes(kit::random::bytes()), NodeId::parse("node-0")?);
         let upstream = Upstream {
+            srt_encrypted: false,
             api: "http://127.0.0.1:1985/".parse()?,
             id: Some(node.clone()),
             weight: 1,

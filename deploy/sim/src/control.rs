@@ -77,7 +77,7 @@ pub(crate) fn start(sim: &Sim, c: usize) {
         let skew_ms = w.controls.get(c).map_or(0, |control| control.skew_ms);
         let now = w.now;
         let table = table::fresh(&id, life, c, (EPOCH_MS + now).saturating_add_signed(skew_ms), now);
-        let ring = Arc::new(Nodes { version: 0, ring: empty_ring(), runs: BTreeMap::new() });
+        let ring = Arc::new(Nodes { version: 0, ring: empty_ring(), runs: BTreeMap::new(), srt: None });
         Control {
             others: Controls::new(id.clone()),
             id,

@@ -64,7 +64,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_comes_out_is_what_went_in(sizes in proptest::collection::vec(1_usize..5, 0..40), count_max in 1_usize..9) {
-            let datagrams: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(at, size)| vec![at as u8; *size]).collect();
+            let datagrams: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(at, size)| vec![u8::try_from(at).unwrap(); *size]).collect();
             let (mut room, mut out) = (Vec::new(), Vec::new());
             let mut run = Run::new(&mut room, count_max);
             let mut send = |bytes: &[u8], size: usize, count: usize| {

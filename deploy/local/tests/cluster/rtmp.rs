@@ -13,7 +13,7 @@ use std::{
 use tokio::process::{Child, Command};
 
 /// Pictures that a player counts.
-const FRAMES: u32 = 50;
+const FRAMES: usize = 50;
 
 #[tokio::test]
 async fn rtmp_through_the_edges_with_the_built_in_node() {
@@ -55,8 +55,7 @@ async fn publishes_and_is_kicked(up: &Up, plays: bool) {
         let play = up.token(&id, Role::Play).await.token;
         let watched = tokio::time::timeout(PATIENCE, play_frames(&address(1, &play))).await.expect("it plays in time");
         assert!(watched.status.success(), "{}", words(&watched));
-        let counted: u32 =
-            String::from_utf8_lossy(&watched.stdout).lines().filter(|l| l.starts_with("0,")).count() as u32;
+        let counted = String::from_utf8_lossy(&watched.stdout).lines().filter(|l| l.starts_with("0,")).count();
         assert_eq!(counted, FRAMES, "{}", words(&watched));
         let nobody = play_frames(&address(1, "nonsense")).await;
         assert!(words(&nobody).contains("the token or stream key is not valid"), "{}", words(&nobody));

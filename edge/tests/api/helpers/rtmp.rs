@@ -317,7 +317,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Caller<S> {
     pub(crate) fn refusal(&self) -> (&str, &str) {
         match &self.heard {
             Hearing::Refused { code, description } => (code, description),
-            other => panic!("not refused: {other:?}"),
+            other @ (Hearing::More | Hearing::Accepted(_)) => panic!("not refused: {other:?}"),
         }
     }
 

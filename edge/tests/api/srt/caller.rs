@@ -95,7 +95,7 @@ impl Caller {
                 match read.kind {
                     Kind::Rejection(reason) => return Err(reason),
                     kind if kind == wanted => return Ok((read.socket, read.cookie)),
-                    _ => {}
+                    Kind::Induction | Kind::Conclusion | Kind::Rendezvous => {}
                 }
             }
         };
