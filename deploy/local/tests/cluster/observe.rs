@@ -40,6 +40,7 @@ pub(crate) async fn alerts_rise_and_panels_have_data(test: &str) {
     let publisher = watched.publish(&stream).await;
     let viewer = watched.play(&stream, &play).await;
     watched.scraped("keystone_control_live_streams >= 1").await;
+    watched.media(&stream, &play).await;
     watched.wrong_doings(&stream).await;
     watched.stores(&stream, &play).await;
     watched.parts().await;
@@ -137,6 +138,18 @@ impl Watched {
         self.scraped("min(keystone_control_postgres_up) == 1").await;
     }
 
+    /// What panels of media have data of: a stranger's datagram, and a player of HLS.
+    async fn media(&self, stream: &StreamId, play: &str) {
+        let port = self.up.cluster.plan().ports.edge_rtc(0);
+        let stranger = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("{}/live/{stream}.m3u8?token={play}", self.up.cluster.origin());
+        for _ in 0..20 {
+            stranger.send_to(b"neither STUN nor anything else", ("127.0.0.1", port)).await.unwrap();
+            drop(self.http.get(&url).send().await.unwrap());
+        }
+        self.scraped("sum(keystone_edge_hls_requests_total) > 0 and sum(keystone_edge_rtc_dropped_total) > 0").await;
+    }
+
     /// Every part lost once, and hooks that cannot come.
     async fn parts(&mut self) {
         // Caddy carries the nodes' heartbeats.
@@ -149,10 +162,15 @@ impl Watched {
         self.up.cluster.children().kill("edge-1").await.unwrap();
         self.rises(&["KeystoneEdgeDown"]).await;
         self.up.cluster.children().start_again("edge-1").await.unwrap();
+        // Opened at edges that run now: what they lose is counted there.
+        let stream = self.up.stream(Visibility::Public).await.id;
+        let publisher = self.publish(&stream).await;
+        self.scraped("sum(keystone_edge_publishers) >= 1").await;
         for node in ["node-0", "node-1"] {
             self.up.cluster.children().kill(node).await.unwrap();
         }
         self.rises(&["KeystoneNodeDown", "KeystoneNodeUnreachable", "KeystoneNoNodes", "KeystoneSessionsLost"]).await;
+        drop(publisher);
         for node in ["node-0", "node-1"] {
             self.up.cluster.children().start_again(node).await.unwrap();
         }
