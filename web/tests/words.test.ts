@@ -120,11 +120,12 @@ test("an enrolment has what was filled in, and nothing else", () => {
   form.set("rtmp", "10.0.0.9:1935");
   form.set("streams", "40");
   form.set("zone", "west");
+  form.set("srt_encrypted", "on");
   expect(enrolment(form)).toEqual({
     id: "n9",
     weight: 2,
     zone: "west",
-    at: { api: "10.0.0.9:1985", rtmp: "10.0.0.9:1935" },
+    at: { api: "10.0.0.9:1985", rtmp: "10.0.0.9:1935", srt_encrypted: true },
     limits: { streams: 40 },
   });
 });

@@ -19,7 +19,8 @@ export type Protocol = Schemas["Protocol"];
 export type Route = Schemas["Route"];
 export type RouteNode = Schemas["RouteNode"];
 export type Sample = Schemas["Sample"];
-export type Session = Schemas["Session"];
+/** As lists have it, with what it carries. */
+export type Session = Schemas["SessionRead"];
 export type Stream = Schemas["Stream"];
 export type Token = Schemas["Token"];
 export type User = Schemas["User"];

@@ -15,6 +15,7 @@ export function enrolment(form: FormData): EnrolNode {
   const optional = (name: string): Record<string, string> => (text(name) === "" ? {} : { [name]: text(name) });
   const number = (name: string): Record<string, number> => (text(name) === "" ? {} : { [name]: Number(text(name)) });
   const addresses = Object.assign({}, ...["http", "rtmp", "srt", "rtc"].map(optional));
+  if (form.get("srt_encrypted") !== null) addresses.srt_encrypted = true;
   return {
     id: text("id"),
     weight: Number(text("weight") || "1"),
@@ -97,6 +98,12 @@ function Form({ onMade }: { onMade: (made: NewNode) => void }): JSX.Element {
         <label>
           SRT (UDP)
           <input name="srt" placeholder="10.0.0.9:10080" />
+        </label>
+        <label>
+          SRT callers
+          <span class="check">
+            <input type="checkbox" name="srt_encrypted" /> its SRT port has a passphrase
+          </span>
         </label>
         <label>
           Weight <span class="hint">its share of the streams</span>

@@ -8,7 +8,7 @@ import type { Session, Stream } from "../../api/types";
 import { Confirm } from "../../ui/dialog";
 import { Refusal } from "../../ui/notice";
 import { Empty, Scroll, State, Waiting } from "../../ui/parts";
-import { ago } from "../../ui/time";
+import { ago, bitrate } from "../../ui/time";
 import { Timeline } from "../../ui/timeline";
 import { protocolName } from "../../ui/words";
 
@@ -63,6 +63,7 @@ export function SessionTable({
               {withStream && <th>Stream</th>}
               <th>By</th>
               <th>Since</th>
+              <th>Bitrate</th>
               <th>Address</th>
               <th>Node</th>
               <th>
@@ -86,6 +87,7 @@ export function SessionTable({
                 )}
                 <td>{protocolName(session.protocol)}</td>
                 <td>{ago(session.opened_at)}</td>
+                <td>{session.kbps == null ? "–" : bitrate(session.kbps)}</td>
                 <td>{session.ip ?? "–"}</td>
                 <td>{session.node}</td>
                 <td class="right">
