@@ -333,7 +333,7 @@ pub fn rejection(request: &Handshake<'_>, reason: u32) -> [u8; HANDSHAKE_BYTES] 
 /// Writes a caller's conclusion anew for a node: with the node's cookie and our stream id, everything else as it came.
 ///
 /// # Errors
-/// `stream_id` is too long, or the whole would be.
+/// `stream_id` is too long, or the whole would be, or an extension more is one too many.
 pub fn conclude(request: &Handshake<'_>, cookie: u32, stream_id: &str) -> Result<Vec<u8>, HandshakeError> {
     if stream_id.len() > STREAM_ID_LEN_MAX {
         return Err(HandshakeError::StreamIdLong { got: stream_id.len() });
@@ -342,12 +342,16 @@ pub fn conclude(request: &Handshake<'_>, cookie: u32, stream_id: &str) -> Result
     let mut fields = Fields(request.head.get(AT_EXTENSION..).unwrap_or_default());
     let flags = fields.half().unwrap_or_default() | HAS_CONFIG;
     head.put(AT_EXTENSION, &flags.to_be_bytes()).put(AT_COOKIE, &cookie.to_be_bytes());
-    let mut out = head.0;
+    let (mut out, mut kept) = (head.0, 0_usize);
     for extension in request.extensions() {
         let extension = extension?;
         if extension.kind != ExtensionKind::StreamId {
             out.extend_from_slice(extension.whole);
+            kept = kept.saturating_add(1);
         }
+    }
+    if kept >= EXTENSIONS_MAX {
+        return Err(HandshakeError::Extensions);
     }
     let words = u16::try_from(stream_id.len().div_ceil(WORD)).unwrap_or(u16::MAX);
     out.extend(STREAM_ID_CODE.to_be_bytes());
@@ -435,6 +439,8 @@ mod tests {
         assert_eq!(Handshake::read(&long).unwrap().stream_id(), Err(HandshakeError::Truncated));
         let twice = [good.as_slice(), &good[HANDSHAKE_BYTES + 16..]].concat();
         assert_eq!(Handshake::read(&twice).unwrap().stream_id(), Err(HandshakeError::Extensions));
+        let full = [&good[..HANDSHAKE_BYTES], [0, 9, 0, 0].repeat(16).as_slice()].concat();
+        assert_eq!(conclude(&Handshake::read(&full).unwrap(), 1, "x"), Err(HandshakeError::Extensions));
         let many = [&good[..HANDSHAKE_BYTES], [0, 9, 0, 0].repeat(17).as_slice()].concat();
         assert_eq!(Handshake::read(&many).unwrap().encrypted(), Err(HandshakeError::Extensions));
         assert_eq!(Handshake::read(&[0x80, 1].repeat(40)), Err(HandshakeError::NotHandshake));
