@@ -54,6 +54,7 @@ pub fn specs(plan: &Plan, config: &Config) -> Result<Vec<Spec>, ObserveError> {
     let dir = plan.data.join("prometheus");
     make_dir(&dir)?;
     write(&dir.join("prometheus.yml"), &configuration(plan)?)?;
+    write(&dir.join("nodes.json"), &nodes(plan))?;
     write(&dir.join("rules.yml"), RULES)?;
     let port = plan.ports.prometheus();
     let listen = format!("--web.listen-address={}:{port}", Ipv4Addr::LOCALHOST);
@@ -92,19 +93,24 @@ fn spec(plan: &Plan, program: PathBuf, dir: PathBuf) -> Spec {
 fn configuration(plan: &Plan) -> Result<String, TemplateError> {
     let (ports, shape) = (plan.ports, plan.options.shape);
     let list = |ports: Vec<u16>| {
-        ports.iter().map(|port| format!("'{}:{port}'", Ipv4Addr::LOCALHOST)).collect::<Vec<_>>().join(", ")
-    };
-    let node = |k: u16| {
-        format!("{{ targets: ['{}:{}'], labels: {{ node: node-{k} }} }}", Ipv4Addr::LOCALHOST, ports.node_api(k))
+        ports.iter().map(|port| format!("{}:{port}", Ipv4Addr::LOCALHOST)).collect::<Vec<_>>().join(", ")
     };
     fill(
         TEMPLATE,
         &[
             ("CONTROLS", list((0..shape.controls).map(|i| ports.control(i)).collect())),
             ("EDGES", list((0..shape.edges).map(|i| ports.edge_http(i)).collect())),
-            ("NODES", (0..shape.nodes).map(node).collect::<Vec<_>>().join(", ")),
         ],
     )
+}
+
+/// The media nodes, each with its id as a label, as Prometheus reads them from a file.
+fn nodes(plan: &Plan) -> String {
+    let node = |k: u16| {
+        let target = format!("{}:{}", Ipv4Addr::LOCALHOST, plan.ports.node_api(k));
+        serde_json::json!({"targets": [target], "labels": {"node": crate::node::id(k)}})
+    };
+    serde_json::Value::from((0..plan.options.shape.nodes).map(node).collect::<Vec<_>>()).to_string()
 }
 
 /// Without sign-in, on loopback; the dashboards are read from their folder.

@@ -35,7 +35,10 @@ async fn ask(data: &Path, changed: &[(&str, &str)]) -> (bool, Vec<Value>) {
     let said: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
     assert_eq!(said["healthy"] == true, output.status.success(), "exit code and JSON agree: {said}");
-    (output.status.success(), said["checks"].as_array().unwrap().clone())
+    // How full this machine's disk is is not for the test to say.
+    let findings: Vec<Value> =
+        said["checks"].as_array().unwrap().iter().filter(|finding| finding["check"] != "disk").cloned().collect();
+    (findings.iter().all(|finding| finding["verdict"] != "FAIL"), findings)
 }
 
 fn failed<'a>(findings: &'a [Value], check: &str) -> Option<&'a Value> {
