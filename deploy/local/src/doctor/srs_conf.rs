@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-/// The hooks that Keystone needs, `on_` left out.
-const HOOKS: [&str; 7] = ["connect", "close", "publish", "unpublish", "play", "stop", "hls"];
+/// The hooks that Keystone needs, `on_` left out. `on_hls` is a sign of life besides heartbeats, and may be absent.
+const HOOKS: [&str; 6] = ["connect", "close", "publish", "unpublish", "play", "stop"];
 
 /// What a configuration says of hooks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,10 +44,10 @@ impl HookLines {
     #[must_use]
     pub fn fault(&self) -> Option<String> {
         let mut at: Option<SocketAddr> = None;
-        for wanted in HOOKS {
-            let Some((_, urls)) = self.hooks.iter().find(|(name, _)| name == wanted) else {
-                return Some(format!("on_{wanted} is missing"));
-            };
+        if let Some(missing) = HOOKS.iter().find(|wanted| !self.hooks.iter().any(|(name, _)| name == *wanted)) {
+            return Some(format!("on_{missing} is missing"));
+        }
+        for (wanted, urls) in &self.hooks {
             let [one] = urls.as_slice() else {
                 return Some(format!(
                     "on_{wanted} has {} addresses: SRS calls all of them, and all must say yes",

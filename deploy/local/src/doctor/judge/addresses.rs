@@ -129,7 +129,7 @@ fn hooks(facts: &Facts) -> Vec<Finding> {
             found.push(fail(
                 "hooks",
                 format!("{file}: {why}"),
-                "one numeric address for all seven hooks and the heartbeat: SRS resolves names on its only thread",
+                "one numeric address for all hooks and the heartbeat: SRS resolves names on its only thread",
             ));
         }
     }
