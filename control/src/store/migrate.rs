@@ -11,6 +11,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V2__claims_broadcasts", include_str!("../../migrations/0002_claims_broadcasts.sql")),
     ("V3__nodes", include_str!("../../migrations/0003_nodes.sql")),
     ("V5__claims_load", include_str!("../../migrations/0005_claims_load.sql")),
+    ("V6__node_srt_encrypted", include_str!("../../migrations/0006_node_srt_encrypted.sql")),
 ];
 
 /// Names the lock under which migrations run. A number of our own; any would do that nothing else in this database locks.
