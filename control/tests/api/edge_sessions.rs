@@ -101,6 +101,7 @@ async fn they_stay_while_their_stream_moves_and_end_with_their_edge() {
     let mut elsewhere = viewer(&scene, one);
     elsewhere["node"] = json!("n2");
     tell(&scene, json!({ "opened": [elsewhere] })).await;
+    assert_eq!(scene.node.hook(control, &scene.node.unpublish(&scene.stream, "c1")).await, 0);
     scene.live("c2").await;
     assert_eq!(tell(&scene, json!({ "alive": [one] })).await, SessionsAnswer::default());
     assert_eq!(control.state.sessions.edges(), [EdgeId::parse("edge-1").unwrap()]);

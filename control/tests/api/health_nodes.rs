@@ -121,6 +121,8 @@ async fn a_restarted_node_lost_everything_at_once_and_joins_again() {
     node.restart("run2");
     // No heartbeat: the probe finds it.
     until("its stream is free", async || scene.placement().await.is_none().then_some(())).await;
+    // It joins by a dial-back of its own, which its first heartbeat brings about.
+    node.beat(control).await.is(200);
     node.has_joined(control).await;
     let mut told = Vec::new();
     until("node_up is told", async || {
