@@ -64,6 +64,8 @@ fn the_publish_before_is_left_out_by_its_age_or_by_what_was_seen_of_it() {
     assert_eq!(begins(5_000, Some(22)), Some(2));
     assert_eq!(begins(5_000, Some(21)), Some(2), "less was seen than there was");
     assert_eq!(begins(5_000, Some(24)), None, "nothing of it is there yet");
+    assert_eq!(begins(1_000, Some(23)), None, "24 is the rest of the publish before: no mark stands before it");
+    assert_eq!(begins(3_600_000, Some(23)), Some(3), "a list that does not reach back is all of this publish");
     assert_eq!(
         begins(0, None),
         Some(2),

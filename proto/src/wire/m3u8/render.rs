@@ -49,27 +49,39 @@ impl Playlist<'_> {
     pub fn begins_at(&self, view: &View<'_>) -> Option<usize> {
         let seen = view.stale_upto.map_or(0, |stale| stale.saturating_add(1).saturating_sub(self.sequence));
         let seen = usize::try_from(seen).ok().filter(|seen| *seen < self.segments.len())?;
-        Some(seen.max(self.boundary(view)))
+        if !self.reaches_back(view) {
+            return Some(seen);
+        }
+        match (self.boundary(view, seen), view.stale_upto) {
+            (Some(boundary), _) => Some(boundary),
+            // What follows the last segment that was seen of the publish before is still of that, until the mark is there.
+            (None, Some(_)) => None,
+            (None, None) => Some(0),
+        }
     }
 
-    /// The last segments' time is behind them, but for the one that is being written: a list that is older than the publish reaches at least so far.
-    fn boundary(&self, view: &View<'_>) -> usize {
-        let total = self.segments.iter().fold(0_u64, |sum, segment| sum.saturating_add(segment.duration_ms));
+    /// Whether the list may be longer than the publish: the last segments' time is behind them, but for the one that is being written.
+    fn reaches_back(&self, view: &View<'_>) -> bool {
         let unwritten = self.target_seconds.saturating_mul(2_000);
-        if total.saturating_add(unwritten) < view.age_ms {
-            return 0;
-        }
+        self.total_ms().saturating_add(unwritten) >= view.age_ms
+    }
+
+    fn total_ms(&self) -> u64 {
+        self.segments.iter().fold(0, |sum, segment| sum.saturating_add(segment.duration_ms))
+    }
+
+    /// The first discontinuity from `seen` on that is no older than the publish. Media that comes faster than it plays fits no time: then the last one.
+    fn boundary(&self, view: &View<'_>, seen: usize) -> Option<usize> {
         let limit = view.age_ms.saturating_add(SLACK_MS);
         let (mut after, mut boundary, mut last) = (0_u64, None, None);
         for (index, segment) in self.segments.iter().enumerate().rev() {
             after = after.saturating_add(segment.duration_ms);
-            if segment.discontinuity {
+            if segment.discontinuity && index >= seen {
                 last = last.or(Some(index));
                 boundary = if after <= limit { Some(index) } else { boundary };
             }
         }
-        // Media that comes faster than it plays fits no time: the last publish is the last of the list.
-        if total <= limit { boundary.unwrap_or(0) } else { boundary.or(last).unwrap_or(0) }
+        boundary.or_else(|| last.filter(|_| self.total_ms() > limit))
     }
 
     /// Writes the list for viewers from segment `from` on; `None` when a number does not fit.
