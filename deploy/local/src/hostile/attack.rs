@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Datagrams a second of a flood.
 const FLOOD_PER_SECOND: u32 = 50_000;
+/// Datagrams of a flood that are made beforehand and sent over and over.
+const MADE: usize = 4_096;
 /// Addresses that floods and connections come from: 127.0.1.1 and on. All of 127/8 is this machine.
 const SOURCES: u8 = 64;
 /// Half-open connections.
@@ -146,13 +148,15 @@ async fn flood(target: SocketAddr, make: fn(&mut Dice) -> Vec<u8>, done: Arc<Don
             Ok::<_, io::Error>(socket)
         });
         let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
-        let (began, mut dice, mut sent) = (Instant::now(), Dice(7), 0_u64);
+        let mut dice = Dice(7);
+        let made: Vec<_> = (0..MADE).map(|_| make(&mut dice)).collect();
+        let (began, mut sent) = (Instant::now(), 0_u64);
         while !stop.is_cancelled() {
             let due = began.elapsed().as_secs_f64() * f64::from(FLOOD_PER_SECOND);
-            while u32::try_from(sent).map_or(f64::MAX, f64::from) < due {
-                let socket = &sockets[usize::try_from(sent).unwrap_or(0) % sockets.len()];
+            while u32::try_from(sent).map_or(f64::MAX, f64::from) < due && !stop.is_cancelled() {
+                let at = usize::try_from(sent).unwrap_or(0);
                 // Refused (the edge does not listen) and full are no reason to stop an attack.
-                if socket.send(&make(&mut dice)).is_ok() {
+                if sockets[at % sockets.len()].send(&made[at % made.len()]).is_ok() {
                     done.datagrams.fetch_add(1, Ordering::Relaxed);
                 }
                 sent += 1;

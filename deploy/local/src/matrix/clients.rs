@@ -29,7 +29,8 @@ pub struct Door {
 impl Door {
     fn srt(&self, stream: &str, mode: &str, rest: &str, encrypted: bool) -> String {
         let secret = if encrypted { format!("&passphrase={PASSPHRASE}&pbkeylen=16") } else { String::new() };
-        format!("srt://{}?mode=caller&latency=120000{secret}&streamid=%23!::r=live/{stream},m={mode}{rest}", self.srt)
+        // ffmpeg 5 passes an escaped `#` on as it is; in its URLs a bare one begins no fragment.
+        format!("srt://{}?mode=caller&latency=120000{secret}&streamid=#!::r=live/{stream},m={mode}{rest}", self.srt)
     }
 
     /// Where a player finds a stream.

@@ -10,6 +10,7 @@ use crate::{
     api::{Api, ApiError},
     cluster::Cluster,
     media::{self, MediaError, PlayOptions, PublishOptions, SessionHandle},
+    node::Node,
 };
 use proto::{
     api::CreateStream,
@@ -35,8 +36,8 @@ pub(crate) struct Lab {
     owner: Api,
     admin: Api,
     http: reqwest::Client,
-    /// APIs of the media nodes, by their ids.
-    nodes: BTreeMap<String, String>,
+    /// API and HTTP server of each media node, by its id.
+    nodes: BTreeMap<String, (String, String)>,
     /// Publishers come in here.
     publish: Door,
     /// Players come in here.
@@ -58,7 +59,7 @@ impl Lab {
             owner: account(cluster).await?,
             admin: Api::new(&admin.api).sign_in(&admin.email, &admin.password).await?,
             http: reqwest::Client::builder().no_proxy().build().unwrap_or_default(),
-            nodes: cluster.plan().nodes.iter().map(|node| (node.id(), node.api_url())).collect(),
+            nodes: cluster.plan().nodes.iter().map(|node| (node.id(), (node.api_url(), http_url(node)))).collect(),
             publish: door(cluster, 0),
             play: door(cluster, 1),
             local_ip: cluster.plan().candidate(),
@@ -86,10 +87,10 @@ impl Lab {
         };
         // What does not come in time is the players' to say.
         self.until(MEDIA_WITHIN, async || self.has_both(&node, &stream).await.then_some(())).await;
-        let mut round = Round { node: Some(node), failed: None, ..Round::failed(source, String::new()) };
+        let mut round = Round { node: Some(node.clone()), failed: None, ..Round::failed(source, String::new()) };
         round.session_on = self.sessions(&stream, Role::Publish, source.protocol()).await;
         for sink in Sink::ALL {
-            round.cells.push(self.cell(source, sink, &stream).await);
+            round.cells.push(self.cell(source, sink, &stream, &node).await);
         }
         match publisher {
             Publisher::Child(child) => drop(child),
@@ -115,11 +116,11 @@ impl Lab {
         }
     }
 
-    async fn cell(&self, source: Source, sink: Sink, stream: &str) -> Cell {
+    async fn cell(&self, source: Source, sink: Sink, stream: &str, node: &str) -> Cell {
         let url = self.play.playback(sink, stream, source.encrypted());
         if sink == Sink::Hls {
             // What does not come in time is the player's to say.
-            self.until(SEGMENTS_WITHIN, async || self.has_segments(&url).await.then_some(())).await;
+            self.until(SEGMENTS_WITHIN, async || self.has_segments(node, stream).await.then_some(())).await;
         }
         let mut session_on = Vec::new();
         let played = async { if sink == Sink::Whep { self.whep(&url).await } else { clients::probe(&url).await } };
@@ -149,7 +150,7 @@ impl Lab {
 
     /// Whether the node knows picture and sound of the stream.
     async fn has_both(&self, node: &str, stream: &str) -> bool {
-        let Some(api) = self.nodes.get(node) else { return false };
+        let Some((api, _)) = self.nodes.get(node) else { return false };
         let Ok(response) = self.http.get(format!("{api}/api/v1/streams/?count=1000")).send().await else {
             return false;
         };
@@ -158,8 +159,10 @@ impl Lab {
         streams.any(|known| known["name"] == stream && known["audio"].is_object() && known["video"].is_object())
     }
 
-    async fn has_segments(&self, playlist: &str) -> bool {
-        let Ok(response) = self.http.get(playlist).send().await else { return false };
+    /// Whether the node has two segments; asked of the node itself, since each question to an edge would be a viewer.
+    async fn has_segments(&self, node: &str, stream: &str) -> bool {
+        let Some((_, http)) = self.nodes.get(node) else { return false };
+        let Ok(response) = self.http.get(format!("{http}/live/{stream}.m3u8")).send().await else { return false };
         response.text().await.is_ok_and(|text| text.matches("#EXTINF").count() >= 2)
     }
 
@@ -211,4 +214,8 @@ impl Lab {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+}
+
+fn http_url(node: &Node) -> String {
+    format!("http://127.0.0.1:{}", node.ports.node_http(node.index))
 }

@@ -15,6 +15,8 @@ use std::fmt;
 /// The app under which all streams are.
 const APP: &str = "live";
 const STANDARD: &str = "#!::";
+/// The same as URLs have it, since `#` begins a fragment: some callers (ffmpeg 5) pass it on as it stands there.
+const ESCAPED: &str = "%23!::";
 
 /// A stream id's meaning.
 #[derive(Clone, PartialEq, Eq)]
@@ -74,7 +76,7 @@ impl StreamRequest {
             return Err(StreamIdError::Missing);
         }
         let mut said = Said::default();
-        let resource = match text.strip_prefix(STANDARD) {
+        let resource = match text.strip_prefix(STANDARD).or_else(|| text.strip_prefix(ESCAPED)) {
             Some(list) => {
                 said.pairs(list, ',')?;
                 match (said.resource, said.host) {
@@ -185,6 +187,7 @@ mod tests {
     fn every_form_srs_takes_is_read() {
         use Role::{Play, Publish};
         ok("#!::r=live/cam,m=publish,token=T", Publish, Some("T"));
+        ok("%23!::r=live/cam,m=publish,token=T", Publish, Some("T"));
         ok("#!::r=cam,m=publish,key=T", Publish, Some("T"));
         ok("#!::h=cdn.example.com,r=live/cam,m=PUBLISH,secret=T,u=me,s=1,t=stream", Publish, Some("T"));
         ok("#!::h=live/cam,m=publish", Publish, None);
