@@ -46,7 +46,7 @@ pub(crate) fn markdown(outcome: &Outcome) -> String {
            between two whole pictures at the viewer; **jitter** the mean distance of a gap from the middle one; **lost** are breaks in the numbering of RTP packets that no\n  \
            retransmission mended, of so many pictures.\n\
          - A viewer notices a gap of more than {} ms or more than {LOST_MAX_PER_MILLE} pictures of 1,000 lost; an operator an edge that takes more than {} MiB more than before.\n\
-         - Floods send 50,000 datagrams a second from 64 addresses. Half-open connections say one byte and wait. **One byte a second** are 150 RTMP handshakes and 50 HTTP\n  \
+         - Floods aim at 50,000 datagrams a second, from 64 addresses; the table has what was sent. Half-open connections say one byte and wait. **One byte a second** are 150 RTMP handshakes and 50 HTTP\n  \
            requests. Chunk sizes of 2^31 and 2^31 - 1 and nested objects come 50 times a second on new connections. **4 GiB announced** are 20 RTMP connections that each begin\n  \
            256 messages of 16 MiB, and 20 requests with a body of 4 GiB.\n\
          - A run in which the measuring process itself stood still for more than {} ms says little, and fails too.\n",
