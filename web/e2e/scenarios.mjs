@@ -253,6 +253,13 @@ export async function hls({ browser, blocked, base, said, step, shot }) {
   await goLive(publisher);
   step("fall back to HLS");
   const viewer = await open(blocked, said);
+  // The edges offer TCP besides UDP, which this wall does not let out either.
+  await viewer.addInitScript(() => {
+    const take = RTCPeerConnection.prototype.setRemoteDescription;
+    RTCPeerConnection.prototype.setRemoteDescription = function (answer) {
+      return take.call(this, { type: answer.type, sdp: answer.sdp.replace(/^a=candidate:\S+ \d+ tcp .*\r?\n/gim, "") });
+    };
+  });
   await viewer.goto(`${base}/watch/${id}`);
   await viewer.locator('.stage[data-way="hls"]').waitFor();
   await viewer.getByText("Playing by HLS").waitFor();
