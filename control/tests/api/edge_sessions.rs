@@ -95,7 +95,6 @@ async fn they_stay_while_their_stream_moves_and_end_with_their_edge() {
     let scene = Scene::start("public").await;
     let control = scene.control();
     sign(&scene).await;
-    scene.live("c1").await;
     let one = new_session();
     // Its stream was elsewhere when it came: an edge follows by itself, so a publish on another node ends nothing here.
     let mut elsewhere = viewer(&scene, one);

@@ -29,6 +29,8 @@ const PLAYLIST_WITHIN: Duration = Duration::from_secs(2);
 /// How long the first segment of a stream is waited for, and how often it is looked for: SRS writes the first playlist when a segment is done.
 const FIRST_WITHIN: Duration = Duration::from_secs(6);
 const FIRST_EVERY: Duration = Duration::from_millis(250);
+/// How long the last playlist stands in for one that the node does not give: a few segments, after which a player has nothing more to play anyway.
+const UNANSWERED: Duration = Duration::from_secs(10);
 /// How long the playlist of the publish before is shown while the next one has no segment yet.
 const HELD_OVER: Duration = Duration::from_secs(30);
 
@@ -127,8 +129,21 @@ impl Inner {
         Ok(current.listing)
     }
 
-    /// Asks the node, and waits for the first segment where there is none yet.
+    /// Asks the node. One that does not answer for a moment costs nobody the list of a moment ago.
     async fn current(&self, at: &Arc<Placement>) -> Result<Current, ApiError> {
+        let found = self.find(at).await;
+        if let Err(ApiError::NodeUnavailable) = &found
+            && let Some(listing) = self.cache.of_epoch.get(&(at.stream.clone(), at.epoch))
+            && listing.made().elapsed() < UNANSWERED
+            && self.still(at)
+        {
+            return Ok(Current { under: at.epoch, listing, fresh: FRESH.1 });
+        }
+        found
+    }
+
+    /// Waits for the first segment where there is none yet.
+    async fn find(&self, at: &Arc<Placement>) -> Result<Current, ApiError> {
         let node = self.home(at)?;
         let deadline = tokio::time::Instant::now() + FIRST_WITHIN;
         loop {

@@ -21,8 +21,8 @@ const KEPT_MAX: u64 = 1_000;
 /// Children at once.
 const CHILDREN_MAX: usize = 2;
 /// How long somebody waits for a child's turn, and how long a child may run.
-const TURN_WITHIN: Duration = Duration::from_secs(4);
-const CUT_WITHIN: Duration = Duration::from_secs(4);
+const TURN_WITHIN: Duration = Duration::from_secs(8);
+const CUT_WITHIN: Duration = Duration::from_secs(8);
 /// Bytes of a segment that are read: its first frame is a keyframe.
 const INPUT_MAX: usize = 4 * 1024 * 1024;
 /// Largest picture, in bytes.

@@ -115,6 +115,7 @@ async fn heads_ranges_and_tags_are_as_http_has_them() {
 async fn a_thousand_viewers_cost_the_node_one_fetch_a_segment() {
     const VIEWERS: usize = 1_000;
     let world = World::with_segments(1, &[("EDGE_RATE_LIMIT", "off")]).await;
+    List::of(world.get(0, &world.viewer(0, "").await).await).await;
     // Long enough that all of them are there before the first has its answer.
     world.node().slow_files(Duration::from_millis(300));
     let watch = async || {
@@ -134,7 +135,7 @@ async fn a_thousand_viewers_cost_the_node_one_fetch_a_segment() {
     let playlists = world.node().fetched("cam.m3u8");
     assert!(playlists < 100, "{playlists} fetches of the playlist, by the second and not by the viewer");
     until("all are told", || async {
-        world.truth.told().iter().map(|told| told.opened.len()).sum::<usize>() == VIEWERS
+        world.truth.told().iter().map(|told| told.opened.len()).sum::<usize>() == VIEWERS + 1
     })
     .await;
 }
@@ -243,8 +244,23 @@ async fn a_node_that_is_set_up_otherwise_or_gone_is_no_fault_of_the_viewers() {
     refused(world.get(0, "/live/cam.m3u8").await, 502, "upstream-refused").await;
     world.node().put("cam.m3u8", vec![b'#'; 65 * 1024]);
     refused(world.get(0, "/live/cam.m3u8").await, 502, "upstream-refused").await;
+    let killed = World::with_segments(1, &[]).await;
+    killed.node().kill().await;
+    refused(killed.get(0, "/live/cam.m3u8").await, 503, "node-unavailable").await;
+}
+
+#[actix_web::test]
+async fn a_node_that_does_not_answer_for_a_moment_costs_nobody_the_list() {
+    let world = World::with_segments(1, &[]).await;
+    let own = world.viewer(0, "").await;
+    let before = List::of(world.get(0, &own).await).await;
     world.node().kill().await;
-    refused(world.get(0, "/live/cam.m3u8").await, 503, "node-unavailable").await;
+    let fetches = || world.metric("keystone_edge_hls_fetches_total{file=\"playlist\",outcome=\"failed\"}");
+    until("the node was asked in vain", || async {
+        assert_eq!(List::of(world.get(0, &own).await).await.text, before.text);
+        fetches().await.is_some_and(|failed| failed > 0)
+    })
+    .await;
 }
 
 #[actix_web::test]

@@ -2,8 +2,8 @@
 //!
 //! Accepted: `#!::r=live/ID`, `#!::h=live/ID` (or `h=HOST/live/ID`), with `m=publish` or `m=request` and the credential under `token`, `key` or
 //! `secret`; the same behind a `?` in the resource; and plain `live/ID` or `ID` with an optional query of the same names. Where no mode is
-//! said the caller plays, as at SRS. A value goes up to the next separator, so it may hold `=`. Nothing is percent-decoded: callers' own URL
-//! readers do that.
+//! said the caller plays, as at SRS. A value goes up to the next separator, so it may hold `=`. Nothing is percent-decoded, callers' own URL
+//! readers do that; only a leading `%23!::` is taken for `#!::`, which is how some callers send what URLs must be written with.
 
 use crate::{
     ids::{IdError, StreamId},
@@ -15,8 +15,8 @@ use std::fmt;
 /// The app under which all streams are.
 const APP: &str = "live";
 const STANDARD: &str = "#!::";
-/// The same as URLs have it, since `#` begins a fragment: some callers (ffmpeg 5) pass it on as it stands there.
-const ESCAPED: &str = "%23!::";
+/// The same from a caller that does not decode its URL: ffmpeg before 6.
+const STANDARD_ENCODED: &str = "%23!::";
 
 /// A stream id's meaning.
 #[derive(Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl StreamRequest {
             return Err(StreamIdError::Missing);
         }
         let mut said = Said::default();
-        let resource = match text.strip_prefix(STANDARD).or_else(|| text.strip_prefix(ESCAPED)) {
+        let resource = match text.strip_prefix(STANDARD).or_else(|| text.strip_prefix(STANDARD_ENCODED)) {
             Some(list) => {
                 said.pairs(list, ',')?;
                 match (said.resource, said.host) {
@@ -187,7 +187,6 @@ mod tests {
     fn every_form_srs_takes_is_read() {
         use Role::{Play, Publish};
         ok("#!::r=live/cam,m=publish,token=T", Publish, Some("T"));
-        ok("%23!::r=live/cam,m=publish,token=T", Publish, Some("T"));
         ok("#!::r=cam,m=publish,key=T", Publish, Some("T"));
         ok("#!::h=cdn.example.com,r=live/cam,m=PUBLISH,secret=T,u=me,s=1,t=stream", Publish, Some("T"));
         ok("#!::h=live/cam,m=publish", Publish, None);
@@ -196,6 +195,7 @@ mod tests {
         ok("#!::r=live/cam?token=T&m=publish", Publish, Some("T"));
         ok("#!::h=live/cam?token=T,m=publish", Publish, Some("T"));
         ok("#!::r=live/cam", Play, None);
+        ok("%23!::r=live/cam,m=publish,token=T", Publish, Some("T"));
         ok("live/cam?token=T&m=publish", Publish, Some("T"));
         ok("live/cam?token=T", Play, Some("T"));
         ok("cam", Play, None);
@@ -221,7 +221,6 @@ mod tests {
         assert!(matches!(parse("live/a/b"), Err(StreamIdError::Stream(_))));
         assert!(matches!(parse("live/../x"), Err(StreamIdError::Stream(_))));
         assert!(matches!(parse("#!::r=live/"), Err(StreamIdError::Stream(_))));
-        assert!(matches!(parse("%23!::r=live/cam"), Err(StreamIdError::Part | StreamIdError::App)));
     }
 
     #[test]
