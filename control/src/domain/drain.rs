@@ -7,7 +7,7 @@ use proto::{
     node::{Membership, NodeState},
     session::{Role, Session},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use time::{Duration, OffsetDateTime};
 
 /// How long a drain leaves streams alone when nothing is said.
@@ -31,10 +31,12 @@ pub fn deadline(seconds: Option<u64>, now: OffsetDateTime) -> Result<OffsetDateT
     now.checked_add(after).ok_or(wrong)
 }
 
-/// Whether nobody else would take streams if this node did not.
+/// Whether nobody else would take streams if this node did not. `cordoned` are those that Postgres says are, which a membership tells later.
 #[must_use]
-pub fn is_last(membership: &Membership, node: &NodeId) -> bool {
-    let takes = |member: &&proto::node::Member| member.state == NodeState::Up && !member.draining;
+pub fn is_last(membership: &Membership, cordoned: &BTreeSet<NodeId>, node: &NodeId) -> bool {
+    let takes = |member: &&proto::node::Member| {
+        member.state == NodeState::Up && !member.draining && !cordoned.contains(&member.id)
+    };
     let up = |wanted: bool| membership.members.iter().filter(takes).any(|member| (member.id == *node) == wanted);
     up(true) && !up(false)
 }
@@ -148,11 +150,13 @@ mod tests {
         let up = NodeState::Up;
         let of = |members| Membership { version: 1, members };
         let one = NodeId::parse("a").unwrap();
-        assert!(is_last(
-            &of(vec![member("a", up, false), member("b", up, true), member("c", NodeState::Down, false)]),
-            &one
-        ));
-        assert!(!is_last(&of(vec![member("a", up, false), member("b", up, false)]), &one));
-        assert!(!is_last(&of(vec![member("a", NodeState::Down, false)]), &one), "it takes none anyway");
+        let last = |members, cordoned: &[&str]| {
+            is_last(&of(members), &cordoned.iter().map(|id| NodeId::parse(id).unwrap()).collect(), &one)
+        };
+        assert!(last(vec![member("a", up, false), member("b", up, true), member("c", NodeState::Down, false)], &[]));
+        assert!(!last(vec![member("a", up, false), member("b", up, false)], &[]));
+        assert!(last(vec![member("a", up, false), member("b", up, false)], &["b"]), "the membership does not know yet");
+        assert!(!last(vec![member("a", up, false), member("b", up, true)], &["a"]), "it takes none anyway");
+        assert!(!last(vec![member("a", NodeState::Down, false)], &[]), "it takes none anyway");
     }
 }

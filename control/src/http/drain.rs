@@ -94,11 +94,12 @@ async fn take_out(
     force: bool,
     by: &Actor,
 ) -> Result<(), ApiError> {
-    if !force && rules::is_last(&state.fleet.membership(), id) {
-        return Err(ApiError::LastNode);
-    }
     let mut client = state.pg.get().await?;
     let transaction = client.transaction().await?;
+    let cordoned = store::lock_cordons(&*transaction).await?;
+    if !force && rules::is_last(&state.fleet.membership(), &cordoned, id) {
+        return Err(ApiError::LastNode);
+    }
     if !store::cordon(&*transaction, id, deadline).await? {
         return Err(ApiError::NodeNotFound);
     }

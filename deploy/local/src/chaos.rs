@@ -30,6 +30,7 @@ use crate::{
 };
 pub(crate) use audience::Stall;
 use audience::{Audience, Keyed, Scene};
+use client::Edges;
 use eyes::Eyes;
 use proto::{api::CreateStream, stream::Visibility};
 use scenario::Stage;
@@ -187,6 +188,7 @@ async fn play(settings: &Settings, cluster: &mut Cluster) -> Result<(Vec<Row>, u
         still: Still::draw(PICTURE_EVERY).await?,
         patience: PATIENCE,
         began: Instant::now(),
+        edges: Edges::default(),
     };
     let mut streams = streams(cluster, usize::from(settings.publishers + SPARE)).await?;
     let spare = streams.split_off(usize::from(settings.publishers));

@@ -97,7 +97,7 @@ async fn a_lost_nodes_sessions_end_at_once_and_the_next_post_goes_to_the_new_hom
     for url in [&publisher.url, &viewer.url] {
         until("its URL is gone", || async { status(&world, Method::GET, url).await == 404 }).await;
     }
-    assert_eq!(world.metric("keystone_edge_sessions_lost_total").await, Some(2));
+    until("both are counted", || async { world.metric("keystone_edge_sessions_lost_total").await == Some(2) }).await;
     refused(world.watch("live").await, 409, "stream-not-live").await;
     world.truth.void(&stream("live"));
     let token = world.token("live", Role::Publish);

@@ -7,6 +7,7 @@ use proto::{
     NodeId,
     node::{NodeAddresses, NodeLimits},
 };
+use std::collections::BTreeSet;
 use time::{Duration, OffsetDateTime};
 
 const COLUMNS: &str =
@@ -187,6 +188,18 @@ pub async fn rotate(
         [(&id.as_str() as _, Type::TEXT), (&hash as _, Type::TEXT), (&overlap.whole_seconds() as _, Type::INT8)];
     let rows = client.query_typed(sql, &params).await?;
     rows.first().map(|row| column(row, "secret_previous_until")).transpose()
+}
+
+/// Waits until no other cordon is under way, for the rest of the transaction, and says which nodes are cordoned.
+///
+/// Memberships say it a moment later, and two control-apis asked at once would each leave the other's node in.
+///
+/// # Errors
+/// [`kit::pg::PgError`].
+pub async fn lock_cordons(client: &impl GenericClient) -> PgResult<BTreeSet<NodeId>> {
+    client.query_typed("SELECT pg_advisory_xact_lock(1801748582)", &[]).await?;
+    let rows = client.query_typed("SELECT id FROM nodes WHERE cordoned_at IS NOT NULL", &[]).await?;
+    rows.iter().map(|row| word(row, "id")).collect()
 }
 
 /// Cordons a node: no new streams; with a deadline, what is left on it then is kicked. False when there is none.

@@ -1,7 +1,7 @@
 //! The clients of a run, and the probes that come anew all the time.
 
 use super::{
-    client::Client,
+    client::{Client, Edges},
     tally::{At, ClientId, Event, Try, What},
 };
 use crate::media::Still;
@@ -41,6 +41,7 @@ pub(crate) struct Scene {
     pub(crate) still: Still,
     pub(crate) patience: Duration,
     pub(crate) began: Instant,
+    pub(crate) edges: Edges,
 }
 
 /// All clients. Dropping it ends them without a word.
@@ -114,6 +115,12 @@ impl Audience {
         theirs.map(|(id, _)| id).collect()
     }
 
+    /// The streams that an edge carries from their publishers.
+    pub(crate) fn streams_through(&self, edge: &str) -> BTreeSet<String> {
+        let publishers = self.scene.edges.on(edge).into_iter().filter(|client| self.is_publisher(*client));
+        publishers.filter_map(|client| Some(self.stream_of(client)?.to_string())).collect()
+    }
+
     /// How many have media now.
     pub(crate) fn flowing(&self) -> usize {
         let mut flows: BTreeMap<ClientId, bool> = BTreeMap::new();
@@ -142,8 +149,8 @@ impl Audience {
 
 impl Scene {
     pub(crate) fn client(&self, id: ClientId, stream: StreamId, key: Option<String>) -> Client {
-        let Self { origin, local_ip, still, patience, .. } = self.clone();
-        Client { id, stream, key, origin, local_ip, still, patience }
+        let Self { origin, local_ip, still, patience, edges, .. } = self.clone();
+        Client { id, stream, key, origin, local_ip, still, patience, edges }
     }
 }
 

@@ -3,7 +3,12 @@
 use super::tally::{At, ClientId, Event, What};
 use crate::media::{self, MediaError, PlayOptions, PublishOptions, SessionHandle, Source, State, Still};
 use proto::ids::StreamId;
-use std::{net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +18,26 @@ const MEDIA_WITHIN: Duration = Duration::from_secs(6);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(400), Duration::from_secs(2));
 /// How often a client looks whether media still comes.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Which edge carries whom, by the id it answers with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Edges(Arc<Mutex<BTreeMap<ClientId, String>>>);
+
+impl Edges {
+    fn note(&self, client: ClientId, edge: Option<&str>) {
+        let mut edges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match edge {
+            Some(edge) => drop(edges.insert(client, edge.to_owned())),
+            None => drop(edges.remove(&client)),
+        }
+    }
+
+    /// Everybody on an edge.
+    pub(crate) fn on(&self, edge: &str) -> BTreeSet<ClientId> {
+        let edges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        edges.iter().filter(|(_, on)| *on == edge).map(|(client, _)| *client).collect()
+    }
+}
 
 /// What a client is.
 #[derive(Clone)]
@@ -27,6 +52,8 @@ pub(crate) struct Client {
     pub(crate) still: Still,
     /// Without a frame (a publisher: without a datagram) for so long, the session is given up.
     pub(crate) patience: Duration,
+    /// Where it says which edge it is on.
+    pub(crate) edges: Edges,
 }
 
 impl Client {
@@ -43,6 +70,7 @@ impl Client {
         loop {
             match self.open().await {
                 Ok(session) => {
+                    self.edges.note(self.id, session.edge());
                     tell(&events, began, self.id, What::Opened).await;
                     if self.hold(&session, began, &events).await {
                         wait = BACKOFF.0;

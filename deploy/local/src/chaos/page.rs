@@ -75,7 +75,8 @@ const HOW: &str = "
 
 - **Clients** are WebRTC sessions of `keystone`'s own client over Caddy and the edges, each with its own ICE, DTLS and SRTP; a publisher sends one keyframe of 64 × 64
   pixels a second. Who hears nothing for 3 s gives the session up, DELETEs it and POSTs again after 0.2 to 0.4 s, then 0.4 to 0.8 s, at most 2 s.
-- **lost** are sessions that had media before the fault and lost it; **had to be** are those on the media node that was killed or drained.
+- **lost** are sessions that had media before the fault and lost it; **had to be** are those on the media node that was killed or
+  drained, and with an edge those whose media it relays, or whose publisher's.
 - **detected**: until every living control-api shows a node as down or draining; a process as gone from its list; Redis as away (`/readyz`).
 - **publisher gap**, **viewer gap**: two more clients POST four times a second all the time, one on streams of its own, one on streams that the fault does not touch;
   this is the longest time in which none of these came out well.

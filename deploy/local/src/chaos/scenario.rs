@@ -128,11 +128,30 @@ impl Stage<'_> {
         found.map_or(first, |control| control.name.clone())
     }
 
+    /// What an edge calls itself, found by its port.
+    async fn edge_id(&self, name: &str) -> Result<String, String> {
+        let plan = self.cluster.plan();
+        let index = (0..plan.options.shape.edges).find(|index| format!("edge-{index}") == name);
+        let port = plan.ports.edge_http(index.ok_or("no such edge")?);
+        let control = self.eyes.controls.first().ok_or("no control-api")?;
+        let listed = control.get("/v1/edges").await.ok_or("control-api does not say which edges there are")?;
+        let mut all = listed["items"].as_array().into_iter().flatten();
+        let here = all.find(|edge| edge["listen"].as_str().is_some_and(|at| at.ends_with(&format!(":{port}"))));
+        here.and_then(|edge| edge["id"].as_str()).map(str::to_owned).ok_or_else(|| format!("{name} is not registered"))
+    }
+
     /// Breaks it and looks on until all is well again or the waiting ends.
     async fn broken(&mut self, fault: &Fault, placements: &BTreeMap<String, String>) -> Result<Row, String> {
         let on_it = placements.iter().filter(|(_, node)| Some(*node) == fault.node.as_ref());
-        let touched: BTreeSet<String> = on_it.map(|(stream, _)| stream.clone()).collect();
-        let had_to = self.audience.of_streams(&touched);
+        let mut touched: BTreeSet<String> = on_it.map(|(stream, _)| stream.clone()).collect();
+        let mut had_to = BTreeSet::new();
+        if fault.kind == Kind::Edge {
+            // It relays its clients' media: who is on it loses a session, and who watches somebody on it.
+            let edge = self.edge_id(&fault.name).await?;
+            touched.extend(self.audience.streams_through(&edge));
+            had_to = self.audience.scene.edges.on(&edge);
+        }
+        had_to.extend(self.audience.of_streams(&touched));
         let began = self.audience.scene.began;
         let (watch, stall) = (Watch::start(&self.eyes), Stall::start());
         let publish = Probe::start(&self.audience.scene, self.spare_streams());

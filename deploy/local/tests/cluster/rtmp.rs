@@ -46,7 +46,7 @@ async fn publishes_and_is_kicked(up: &Up, plays: bool) {
     assert_eq!(live.protocol, Protocol::Rtmp);
     let path = format!("/v1/streams/{id}/route?explain=1");
     let route = up.admin.value(reqwest::Method::GET, &path, None).await.unwrap();
-    assert_eq!(route["node"].as_str(), Some(live.node.as_str()), "placement names where it is: {route}");
+    assert_eq!(route["placement"]["node"].as_str(), Some(live.node.as_str()), "placement names where it is: {route}");
 
     let second = publish(&address(1, &stream_key)).wait_with_output().await.unwrap();
     assert!(words(&second).contains("another publisher holds this stream"), "{}", words(&second));

@@ -68,7 +68,7 @@ async fn plain(up: &Up) {
     assert_eq!(live.protocol, Protocol::Srt);
     let path = format!("/v1/streams/{id}/route?explain=1");
     let route = up.admin.value(reqwest::Method::GET, &path, None).await.unwrap();
-    assert_eq!(route["node"].as_str(), Some(live.node.as_str()), "placement names where it is: {route}");
+    assert_eq!(route["placement"]["node"].as_str(), Some(live.node.as_str()), "placement names where it is: {route}");
     assert_eq!(reason(edge(up, 1), &publishing(&key)).await, 1409, "somebody publishes");
     let playing = |token: &str| format!("#!::r=live/{id},m=request,token={token}");
     assert_eq!(reason(edge(up, 1), &playing("nonsense")).await, 1401);

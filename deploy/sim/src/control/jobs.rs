@@ -201,6 +201,11 @@ pub(crate) async fn reconcile(sim: &Sim, c: usize, id: &NodeId) {
             }
         }
     }
+    // As `reconcile::compare` does: one may have been opened late, by a journal, under a run that is over.
+    if compares && known.iter().any(|(owner, _)| owner.service != service) {
+        sim.w().seen("session of an old run ended late");
+        table::lost_other_runs(sim, c, id, &service);
+    }
     for (owner, age) in known {
         if owner.service == service && age >= GRACE_MS && !present(&owner) && compares {
             sim.w().seen("session found gone");
