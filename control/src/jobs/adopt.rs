@@ -7,11 +7,11 @@ use crate::{
     app::State,
     hooks::publish::new_session,
     sessions::{Known, OnNode},
-    store::pg::claims::{Held, time_of},
+    store::pg::claims::{self, Held, time_of},
 };
 use kit::clock;
 use proto::{
-    ClientId,
+    ClientId, StreamId, UserId,
     fleet::NodeInfo,
     session::{Protocol, Role, Session},
     srs::api::Client,
@@ -21,10 +21,10 @@ use std::collections::{HashMap, HashSet};
 /// Clients that came less than this many seconds ago may still wait for their hook, which opens their session itself.
 const SETTLED_SECONDS: f64 = 10.0;
 
-/// Opens sessions for viewers of `live` streams that have none. How many.
+/// Opens sessions for viewers that have none, of `live` streams and of those that nobody publishes any more, which wait for the next publisher. How many.
 ///
 /// # Errors
-/// None today; a table that cannot be written would be one.
+/// Postgres is away.
 pub async fn viewers(
     state: &State,
     info: &NodeInfo,
@@ -40,15 +40,42 @@ pub async fn viewers(
         .collect();
     let mut adopted = 0_usize;
     for client in clients.iter().filter(|client| settled(client) && !known.contains(client.id.as_str())) {
-        let Some(held) = client.url.strip_prefix("/live/").and_then(|name| streams.get(name)) else { continue };
-        let Some(session) = session(held, client) else { continue };
-        state.sessions.open(Known { session, owner: held.owner, credential: None }).await?;
+        let Some(name) = client.url.strip_prefix("/live/") else { continue };
+        let place = match streams.get(name) {
+            Some(held) => Place { stream: held.stream.clone(), owner: held.owner, epoch: held.epoch },
+            None => match unpublished(state, name).await? {
+                Some(place) => place,
+                None => continue,
+            },
+        };
+        let owner = place.owner;
+        let Some(session) = session(info, place, client) else { continue };
+        state.sessions.open(Known { session, owner, credential: None }).await?;
         adopted = adopted.saturating_add(1);
     }
     if adopted > 0 {
         tracing::info!(node = %info.id, adopted, "viewers that no control node knew have sessions again");
     }
     Ok(adopted)
+}
+
+/// What a viewer watches.
+struct Place {
+    stream: StreamId,
+    owner: Option<UserId>,
+    /// 0 where nobody publishes.
+    epoch: u64,
+}
+
+/// A stream that is there and that nobody publishes; `None` also for one that is live on another node, whose viewers here have to come anew.
+async fn unpublished(state: &State, name: &str) -> Result<Option<Place>, JobError> {
+    let Ok(stream) = StreamId::parse(name) else { return Ok(None) };
+    let present = claims::of_stream(&state.pg, &stream).await?;
+    Ok(present.filter(|present| present.live.is_none()).map(|present| Place {
+        stream,
+        owner: Some(present.owner),
+        epoch: 0,
+    }))
 }
 
 fn settled(client: &Client) -> bool {
@@ -66,18 +93,18 @@ fn protocol(kind: &str) -> Option<Protocol> {
     })
 }
 
-fn session(held: &Held, client: &Client) -> Option<Session> {
+fn session(info: &NodeInfo, place: Place, client: &Client) -> Option<Session> {
     Some(Session {
         id: new_session(),
-        stream: held.stream.clone(),
+        stream: place.stream,
         role: Role::Play,
         protocol: protocol(&client.kind)?,
-        node: held.from.node.clone(),
-        service: held.from.service.clone(),
+        node: info.id.clone(),
+        service: info.service.clone(),
         client_id: ClientId::parse(&client.id).ok()?,
         edge: None,
         ip: client.ip.parse().ok(),
-        epoch: held.epoch,
+        epoch: place.epoch,
         broadcast: None,
         opened_at: time_of(clock::unix_ms()),
         closed_at: None,

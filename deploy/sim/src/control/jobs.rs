@@ -223,8 +223,9 @@ pub(crate) async fn reconcile(sim: &Sim, c: usize, id: &NodeId) {
                 repair(sim, c, held(one)).await;
             }
         } else if settled && !table::knows(sim, c, owner) {
-            let home = live.iter().any(|(stream, _, _, held)| *stream == client.stream && held.node == owner.node);
-            if home && table::is_settled(sim, c) {
+            // Of a stream that nobody publishes any more it waits for the next publisher; one that is live elsewhere has moved away from it.
+            let elsewhere = live.iter().any(|(stream, _, _, held)| *stream == client.stream && held.node != owner.node);
+            if !elsewhere && table::is_settled(sim, c) {
                 sim.w().seen("viewer adopted");
                 let session = crate::check::session_of(client).unwrap_or_else(|| sim.w().session_id());
                 table::open(sim, c, &client.stream, Role::Play, owner, session, 0, None);
