@@ -97,6 +97,8 @@ async fn of_two_that_met_while_both_stores_were_away_the_older_stays() {
     until("Redis is seen away", async || (!control.state.kv.connected()).then_some(())).await;
     let older = scene.edge.admit(control, &scene.stream, node, &scene.key).await;
     assert_eq!(node.hook(control, &node.publish(&older, "old")).await, 0);
+    let taken_ms = kit::clock::unix_ms();
+    until("a later millisecond", async || (kit::clock::unix_ms() > taken_ms).then_some(())).await;
     let younger = scene.edge.admit(&other, &scene.stream, node, &scene.key).await;
     assert_eq!(node.hook(&other, &node.publish(&younger, "new")).await, 0, "it cannot know");
     for client in ["old", "new"] {
