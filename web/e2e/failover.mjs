@@ -53,7 +53,8 @@ async function run([first, ...others]) {
     viewers: viewers.map((v, which) => told(v, seen[which], at, marks[index + 1]?.at ?? over)),
   }));
   console.log(JSON.stringify({ stream: id, rows, said: [...new Set(said)].slice(0, 10) }));
-  if (rows.some((row) => row.viewers.some((v) => v.frames === 0))) process.exitCode = 1;
+  // Both had pictures before the first mark, which may come within the time of one.
+  if (rows.slice(1).some((row) => row.viewers.some((v) => v.frames === 0))) process.exitCode = 1;
 }
 
 /** Waits for another 30 pictures. */
