@@ -101,20 +101,7 @@ impl Ticket {
         out.extend(self.epoch.to_be_bytes());
         out.extend(self.session.as_bytes());
         out.extend(self.ufrag_hash);
-        match self.client {
-            None => out.push(0),
-            Some(IpAddr::V4(ip)) => {
-                out.push(4);
-                out.extend(ip.octets());
-            }
-            Some(IpAddr::V6(ip)) => {
-                out.push(6);
-                out.extend(ip.octets());
-            }
-        }
-        let edge = self.edge.as_str().as_bytes();
-        out.push(u8::try_from(edge.len()).unwrap_or(u8::MAX));
-        out.extend(edge);
+        put_origin(&mut out, self.client, &self.edge);
         let tag = tag_of(&out, secret, scope);
         out.extend(tag);
         BASE64URL_NOPAD.encode(&out)
@@ -194,6 +181,24 @@ impl Ticket {
         };
         Some((ticket, generation))
     }
+}
+
+/// Writes who was admitted and by whom: address tag u8 (0, 4, 6), 0, 4 or 16 bytes, edge length u8, edge. Viewer values end like tickets.
+pub(crate) fn put_origin(out: &mut Vec<u8>, client: Option<IpAddr>, edge: &EdgeId) {
+    match client {
+        None => out.push(0),
+        Some(IpAddr::V4(ip)) => {
+            out.push(4);
+            out.extend(ip.octets());
+        }
+        Some(IpAddr::V6(ip)) => {
+            out.push(6);
+            out.extend(ip.octets());
+        }
+    }
+    let edge = edge.as_str().as_bytes();
+    out.push(u8::try_from(edge.len()).unwrap_or(u8::MAX));
+    out.extend(edge);
 }
 
 /// Reads from the front of a slice, never past its end.

@@ -11,6 +11,7 @@
 use crate::{
     ids::{EdgeId, SessionId, StreamId, TokenId},
     secret::{ClusterSecret, Keyring, Purpose, mac, same},
+    ticket::put_origin,
 };
 use data_encoding::BASE64URL_NOPAD;
 use std::net::IpAddr;
@@ -59,20 +60,7 @@ impl Viewer {
         out.extend(self.session.as_bytes());
         out.push(u8::from(self.token.is_some()));
         out.extend(self.token.iter().flat_map(TokenId::as_bytes));
-        match self.client {
-            None => out.push(0),
-            Some(IpAddr::V4(ip)) => {
-                out.push(4);
-                out.extend(ip.octets());
-            }
-            Some(IpAddr::V6(ip)) => {
-                out.push(6);
-                out.extend(ip.octets());
-            }
-        }
-        let edge = self.edge.as_str().as_bytes();
-        out.push(u8::try_from(edge.len()).unwrap_or(u8::MAX));
-        out.extend(edge);
+        put_origin(&mut out, self.client, &self.edge);
         let tag = tag_of(&out, secret, stream);
         out.extend(tag);
         BASE64URL_NOPAD.encode(&out)
