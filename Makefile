@@ -98,6 +98,7 @@ chaos: build ## a cluster with an audience, broken in every way it promises to s
 	@exec $(KEYSTONE) chaos $(if $(CHAOS_ARGS),$(CHAOS_ARGS),--write docs/chaos.md)
 
 matrix: build ## every kind of publisher through one edge to every kind of player through another, with real SRS; the table goes to docs/matrix.md (MATRIX_ARGS="--only srt")
+	@bench/clients/setup matrix
 	@exec $(KEYSTONE) matrix $(if $(MATRIX_ARGS),$(MATRIX_ARGS),--write docs/matrix.md)
 
 hostile: build ## live streams through an edge under attack: floods, half-open connections, absurd lengths; the table goes to docs/hostile.md (HOSTILE_ARGS="--only stun")

@@ -84,7 +84,10 @@ fn the_machine_leads_a_captured_call() {
     assert_eq!(out, [Output::ToNode(vector("conclusion-rewritten"))]);
     out.clear();
     session.handle(ms(3), Input::Node(&vector("conclusion-answer")), &mut out);
-    assert_eq!(out, [Output::Forward, Output::Opened]);
+    assert_eq!(out, [Output::Opened]);
+    out.clear();
+    session.handle(ms(4), Input::Accept, &mut out);
+    assert_eq!(out, [Output::ToCaller(vector("conclusion-answer"))]);
     assert_eq!(session.server(), Some(Handshake::read(&vector("conclusion-answer")).unwrap().socket));
 }
 

@@ -5,6 +5,7 @@
 
 pub mod cell;
 pub mod clients;
+mod knock;
 mod page;
 mod round;
 
@@ -140,7 +141,7 @@ pub async fn run(
         }
         say::note(&format!("matrix: the {folder} cluster is up after {}", crate::chaos::seconds(began.elapsed())));
         let played = tokio::select! {
-            played = play(&sources, &cluster) => played,
+            played = play(&sources, &cluster, root) => played,
             () = cancel.cancelled() => Err(ClusterError::Cancelled.into()),
         };
         finish(cluster).await;
@@ -150,8 +151,8 @@ pub async fn run(
     Ok(Outcome { rounds, media, took: began.elapsed() })
 }
 
-async fn play(sources: &[Source], cluster: &Cluster) -> Result<Vec<Round>, MatrixError> {
-    let lab = Lab::open(cluster).await?;
+async fn play(sources: &[Source], cluster: &Cluster, root: &Path) -> Result<Vec<Round>, MatrixError> {
+    let lab = Lab::open(cluster, root).await?;
     let mut rounds = Vec::new();
     for source in sources {
         let round = lab.round(*source).await;

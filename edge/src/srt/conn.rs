@@ -245,6 +245,7 @@ impl Conn<'_> {
         self.shard.metrics.shaken(Shaken::Opened);
         self.ended = Some(lease.token());
         self.caller.hold(lease);
+        self.step(Input::Accept);
     }
 
     fn refuse_for(&self, error: &ApiError) {

@@ -1,6 +1,6 @@
 //! Which publishers and players there are, what SRS can serve to whom, and when a cell is as it should be. Pure.
 
-use proto::session::Protocol;
+use proto::{session::Protocol, wire::srt::reject};
 
 /// Least pictures and sounds of a cell that plays: a good part of [`super::clients::WATCH_SECONDS`].
 pub const FRAMES_MIN: (u64, u64) = (40, 50);
@@ -18,6 +18,8 @@ pub enum Source {
     SrtEncrypted,
     /// WHIP by `keystone`'s own client.
     Whip,
+    /// WHIP by a JavaScript client in Chromium.
+    WhipBrowser,
 }
 
 /// Who plays.
@@ -25,6 +27,8 @@ pub enum Source {
 pub enum Sink {
     /// WHEP by `keystone`'s own client.
     Whep,
+    /// WHEP by aiortc.
+    WhepAiortc,
     /// HLS by ffprobe.
     Hls,
     /// HTTP-FLV by ffprobe.
@@ -40,13 +44,14 @@ pub enum Sink {
 pub enum Expect {
     /// Picture and sound.
     Plays,
-    /// SRS has it in no form for this player, who is told so at the door.
-    Refused,
+    /// SRS has it in no form for this player, who is told so at the door, with this code.
+    Refused(u32),
 }
 
 impl Source {
     /// All, in the order of the table.
-    pub const ALL: [Self; 5] = [Self::Rtmp, Self::RtmpGstreamer, Self::Srt, Self::SrtEncrypted, Self::Whip];
+    pub const ALL: [Self; 6] =
+        [Self::Rtmp, Self::RtmpGstreamer, Self::Srt, Self::SrtEncrypted, Self::Whip, Self::WhipBrowser];
 
     /// For the table.
     #[must_use]
@@ -57,6 +62,7 @@ impl Source {
             Self::Srt => "SRT, ffmpeg",
             Self::SrtEncrypted => "SRT encrypted, ffmpeg",
             Self::Whip => "WHIP, keystone",
+            Self::WhipBrowser => "WHIP, Chromium",
         }
     }
 
@@ -66,7 +72,7 @@ impl Source {
         match self {
             Self::Rtmp | Self::RtmpGstreamer => Protocol::Rtmp,
             Self::Srt | Self::SrtEncrypted => Protocol::Srt,
-            Self::Whip => Protocol::Webrtc,
+            Self::Whip | Self::WhipBrowser => Protocol::Webrtc,
         }
     }
 
@@ -80,21 +86,25 @@ impl Source {
     #[must_use]
     pub const fn expect(self, sink: Sink) -> Expect {
         match (sink, self.protocol()) {
-            (Sink::Srt, Protocol::Rtmp | Protocol::Webrtc | Protocol::Hls | Protocol::HttpFlv) => Expect::Refused,
-            (Sink::Srt, Protocol::Srt) | (Sink::Whep | Sink::Hls | Sink::HttpFlv | Sink::Rtmp, _) => Expect::Plays,
+            (Sink::Srt, Protocol::Rtmp | Protocol::Webrtc | Protocol::Hls | Protocol::HttpFlv) => {
+                Expect::Refused(reject::NOT_SUPPORTED_MEDIA)
+            }
+            (Sink::Srt, Protocol::Srt)
+            | (Sink::Whep | Sink::WhepAiortc | Sink::Hls | Sink::HttpFlv | Sink::Rtmp, _) => Expect::Plays,
         }
     }
 }
 
 impl Sink {
     /// All, in the order of the table. HLS last: its first segments take longest.
-    pub const ALL: [Self; 5] = [Self::Whep, Self::HttpFlv, Self::Rtmp, Self::Srt, Self::Hls];
+    pub const ALL: [Self; 6] = [Self::Whep, Self::WhepAiortc, Self::HttpFlv, Self::Rtmp, Self::Srt, Self::Hls];
 
     /// For the table.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
             Self::Whep => "WHEP",
+            Self::WhepAiortc => "WHEP, aiortc",
             Self::Hls => "HLS",
             Self::HttpFlv => "HTTP-FLV",
             Self::Rtmp => "RTMP",
@@ -106,7 +116,7 @@ impl Sink {
     #[must_use]
     pub const fn protocol(self) -> Protocol {
         match self {
-            Self::Whep => Protocol::Webrtc,
+            Self::Whep | Self::WhepAiortc => Protocol::Webrtc,
             Self::Hls => Protocol::Hls,
             Self::HttpFlv => Protocol::HttpFlv,
             Self::Rtmp => Protocol::Rtmp,
@@ -125,8 +135,8 @@ pub enum Seen {
         /// Packets of sound.
         audio: u64,
     },
-    /// It was turned away, in the player's own words.
-    Refused(String),
+    /// It was turned away: the code as far as its protocol has one, and the player's own words.
+    Refused(Option<u32>, String),
     /// Neither.
     Failed(String),
 }
@@ -206,9 +216,13 @@ impl Cell {
             (Expect::Plays, Seen::Frames { .. }) if self.session_on.iter().ne([node]) => {
                 Some(format!("{sink}: the stream is on {node}, the player's sessions on {:?}", self.session_on))
             }
-            (Expect::Plays, Seen::Frames { .. }) | (Expect::Refused, Seen::Refused(_)) => None,
-            (Expect::Refused, Seen::Frames { .. }) => Some(format!("{sink}: played, which SRS cannot")),
-            (_, Seen::Refused(why)) => Some(format!("{sink}: refused: {why}")),
+            (Expect::Plays, Seen::Frames { .. }) => None,
+            (Expect::Refused(code), Seen::Refused(Some(told), _)) if code == *told => None,
+            (Expect::Refused(_), Seen::Frames { .. }) => Some(format!("{sink}: played, which SRS cannot")),
+            (_, Seen::Refused(code, why)) => {
+                let code = code.map(|code| format!(" with {code}")).unwrap_or_default();
+                Some(format!("{sink}: refused{code}: {why}"))
+            }
             (_, Seen::Failed(why)) => Some(format!("{sink}: {why}")),
         }
     }
@@ -218,7 +232,8 @@ impl Cell {
     pub fn text(&self) -> String {
         match &self.seen {
             Seen::Frames { video, audio } => format!("{video} + {audio}"),
-            Seen::Refused(_) => "refused".to_owned(),
+            Seen::Refused(Some(code), _) => format!("refused, {code}"),
+            Seen::Refused(None, _) => "refused".to_owned(),
             Seen::Failed(_) => "failed".to_owned(),
         }
     }
@@ -235,7 +250,7 @@ mod tests {
     #[test]
     fn srt_is_played_only_from_srt() {
         let refused = |source: Source| {
-            Sink::ALL.into_iter().filter(|sink| source.expect(*sink) == Expect::Refused).collect::<Vec<_>>()
+            Sink::ALL.into_iter().filter(|sink| source.expect(*sink) != Expect::Plays).collect::<Vec<_>>()
         };
         for source in Source::ALL {
             let none = matches!(source, Source::Srt | Source::SrtEncrypted);
@@ -253,13 +268,15 @@ mod tests {
             cell(Sink::Hls, frames(100, 150), &["node-2"]),
             cell(Sink::Hls, frames(100, 150), &[]),
             cell(Sink::Hls, frames(100, 150), &["node-1", "node-1"]),
-            cell(Sink::Hls, Seen::Refused("no".into()), &[]),
+            cell(Sink::Hls, Seen::Refused(None, "no".into()), &[]),
             cell(Sink::Srt, frames(100, 150), &["node-1"]),
             cell(Sink::Srt, Seen::Failed("timeout".into()), &[]),
+            cell(Sink::Srt, Seen::Refused(Some(1404), "no".into()), &[]),
+            cell(Sink::Srt, Seen::Refused(None, "no".into()), &[]),
         ] {
             assert!(wrong.wrong("node-1").is_some(), "{wrong:?}");
         }
-        assert_eq!(cell(Sink::Srt, Seen::Refused("1404".into()), &[]).wrong("node-1"), None);
+        assert_eq!(cell(Sink::Srt, Seen::Refused(Some(1415), "no".into()), &[]).wrong("node-1"), None);
     }
 
     #[test]

@@ -3,13 +3,19 @@
 use super::cell::{Seen, Sink, Source};
 use crate::say;
 use serde_json::Value;
-use std::{process::Stdio, time::Duration};
+use std::{
+    path::Path,
+    process::{Output, Stdio},
+    time::Duration,
+};
 use tokio::process::{Child, Command};
 
 /// How much of a stream a player reads.
 pub const WATCH_SECONDS: u64 = 4;
 /// From the start of a player to its end; a live picture comes at once, HLS after its first segments.
 const PLAYED_WITHIN: Duration = Duration::from_secs(25);
+/// How long the browser publishes unless it is ended before: longer than its round.
+const BROWSER_SECONDS: u64 = 240;
 /// Characters of a player's own words that are kept.
 const WORDS_MAX: usize = 160;
 /// Characters of an SRT passphrase, as libsrt wants.
@@ -37,7 +43,7 @@ impl Door {
     #[must_use]
     pub fn playback(&self, sink: Sink, stream: &str, encrypted: bool) -> String {
         match sink {
-            Sink::Whep => format!("{}/rtc/v1/whep/{stream}", self.http),
+            Sink::Whep | Sink::WhepAiortc => format!("{}/rtc/v1/whep/{stream}", self.http),
             Sink::Hls => format!("{}/live/{stream}.m3u8", self.http),
             Sink::HttpFlv => format!("{}/live/{stream}.flv", self.http),
             Sink::Rtmp => format!("rtmp://{}/live/{stream}", self.rtmp),
@@ -46,7 +52,7 @@ impl Door {
     }
 }
 
-/// Program and arguments of a publisher; none for WHIP, which is `keystone` itself.
+/// Program and arguments of a publisher; none for WHIP, which is `keystone` itself or [`browser`].
 #[must_use]
 pub fn publisher(source: Source, door: &Door, stream: &str, key: &str) -> Option<(&'static str, Vec<String>)> {
     const ENCODER: &str = "-hide_banner -loglevel error -nostdin -re -f lavfi -i testsrc2=size=640x360:rate=30 -re -f lavfi -i \
@@ -71,7 +77,51 @@ pub fn publisher(source: Source, door: &Door, stream: &str, key: &str) -> Option
             });
             Some(("gst-launch-1.0", args.collect()))
         }
-        Source::Whip => None,
+        Source::Whip | Source::WhipBrowser => None,
+    }
+}
+
+/// Program and arguments of a JavaScript WHIP client in Chromium, of the repository at `root`, or what is missing for it.
+pub(crate) fn browser(
+    root: &Path,
+    door: &Door,
+    stream: &str,
+    key: &str,
+) -> Result<(&'static str, Vec<String>), String> {
+    let folder = root.join("bench/clients/node");
+    if !folder.join("node_modules").is_dir() {
+        return Err("the JavaScript clients are not installed: bench/clients/setup node".to_owned());
+    }
+    let script = folder.join("browser.mjs").display().to_string();
+    let url = format!("{}/rtc/v1/whip/{stream}", door.http);
+    let args = [script, "medooze-whip".to_owned(), url, BROWSER_SECONDS.to_string(), key.to_owned()];
+    Ok(("node", args.to_vec()))
+}
+
+/// Plays with aiortc and counts what it decodes.
+pub(crate) async fn aiortc(root: &Path, url: &str) -> Seen {
+    let script = root.join("bench/clients/python/aiortc_client.py");
+    let mut command = Command::new(root.join(".keystone/venv/bin/python"));
+    command.arg(script).args(["play", url, "--seconds", &WATCH_SECONDS.to_string()]);
+    match output(&mut command).await {
+        Err(seen) => seen,
+        Ok(output) if !output.status.success() => Seen::Failed(words(&String::from_utf8_lossy(&output.stderr), url)),
+        Ok(output) => {
+            let counted: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            let of = |name: &str| counted[name].as_u64().unwrap_or(0);
+            Seen::Frames { video: of("frames_video"), audio: of("frames_audio") }
+        }
+    }
+}
+
+/// What a player printed; what it came to instead where it printed nothing.
+async fn output(command: &mut Command) -> Result<Output, Seen> {
+    let program = command.as_std().get_program().to_string_lossy().into_owned();
+    let ended = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    match tokio::time::timeout(PLAYED_WITHIN, ended).await {
+        Err(_) => Err(Seen::Failed(format!("nothing came of it within {} s", PLAYED_WITHIN.as_secs()))),
+        Ok(Err(error)) => Err(Seen::Failed(format!("{program}: {error}"))),
+        Ok(Ok(output)) => Ok(output),
     }
 }
 
@@ -95,12 +145,9 @@ pub(crate) async fn probe(url: &str) -> Seen {
     let args = format!(
         "-hide_banner -loglevel error -count_frames -show_entries stream=codec_type,nb_read_frames -of json -read_intervals %+{WATCH_SECONDS}"
     );
-    let child =
-        Command::new("ffprobe").args(args.split_whitespace()).arg(url).stdin(Stdio::null()).kill_on_drop(true).output();
-    match tokio::time::timeout(PLAYED_WITHIN, child).await {
-        Err(_) => Seen::Failed(format!("nothing came of it within {} s", PLAYED_WITHIN.as_secs())),
-        Ok(Err(error)) => Seen::Failed(format!("ffprobe: {error}")),
-        Ok(Ok(output)) => {
+    match output(Command::new("ffprobe").args(args.split_whitespace()).arg(url)).await {
+        Err(seen) => seen,
+        Ok(output) => {
             let words = words(&String::from_utf8_lossy(&output.stderr), url);
             read(&output.stdout, output.status.success(), &words)
         }
@@ -110,7 +157,7 @@ pub(crate) async fn probe(url: &str) -> Seen {
 /// What ffprobe's answer says.
 fn read(json: &[u8], success: bool, words: &str) -> Seen {
     if !success {
-        return Seen::Refused(words.to_owned());
+        return Seen::Refused(None, words.to_owned());
     }
     let found: Value = serde_json::from_slice(json).unwrap_or_default();
     let of = |kind: &str| {
@@ -156,7 +203,7 @@ mod tests {
     fn publishers_name_stream_and_key_and_only_encrypted_ones_a_passphrase() {
         for source in Source::ALL {
             let Some((program, args)) = publisher(source, &door(), "cam", "sk_x") else {
-                assert_eq!(source, Source::Whip);
+                assert!(matches!(source, Source::Whip | Source::WhipBrowser));
                 continue;
             };
             let url = args.iter().find(|arg| arg.contains("live/cam")).unwrap();
@@ -170,7 +217,7 @@ mod tests {
         let json = br#"{"streams":[{"codec_type":"video","nb_read_frames":"120"},{"codec_type":"audio","nb_read_frames":"190"}]}"#;
         assert_eq!(read(json, true, ""), Seen::Frames { video: 120, audio: 190 });
         assert_eq!(read(b"{\"streams\":[]}", true, "x"), Seen::Failed("no frames: x".into()));
-        assert_eq!(read(json, false, "403"), Seen::Refused("403".into()));
+        assert_eq!(read(json, false, "403"), Seen::Refused(None, "403".into()));
     }
 
     #[test]

@@ -28,11 +28,16 @@ pub(crate) fn markdown(outcome: &Outcome) -> String {
     for round in &outcome.rounds {
         page.push_str(&line(row(round)));
     }
-    page.push_str("\n## Refused\n\nSRS plays over SRT only what came by SRT. The player is told:\n\n");
+    page.push_str("\n## Refused\n\nSRS plays over SRT only what came by SRT. The edge says so with SRT's code, which ffmpeg keeps to itself:\n\n");
     let mut refused = false;
     for cell in outcome.rounds.iter().flat_map(|round| &round.cells) {
-        if let (Expect::Refused, Seen::Refused(why)) = (cell.source.expect(cell.sink), &cell.seen) {
-            page.push_str(&format!("- {} → {}: `{why}`\n", cell.source.title(), cell.sink.title()));
+        if let (Expect::Refused(_), Seen::Refused(code, why)) = (cell.source.expect(cell.sink), &cell.seen) {
+            let code = code.map_or_else(|| "no code".to_owned(), |code| code.to_string());
+            page.push_str(&format!(
+                "- {} → {}: {code}; ffmpeg prints `{why}`\n",
+                cell.source.title(),
+                cell.sink.title()
+            ));
             refused = true;
         }
     }
@@ -45,8 +50,8 @@ pub(crate) fn markdown(outcome: &Outcome) -> String {
         "\n## How to read it\n\n\
          - A cell is right with at least {} pictures and {} packets of sound, and when `GET /v1/sessions` shows, while it plays, exactly one session of the player's protocol,\n  \
            on the node that `GET /v1/streams/{{id}}/route` names for the stream. The publisher's own session is checked in the same way.\n\
-         - ffmpeg, ffprobe and GStreamer are those of the machine; WHIP and WHEP are `keystone`'s own client, which counts pictures that parse. Browsers, aiortc and\n  \
-           GStreamer's WHIP client have tests of their own (`bench/clients`).\n\
+         - ffmpeg, ffprobe and GStreamer are those of the machine; where nothing else is said, WHIP and WHEP are `keystone`'s own client, which counts\n  \
+           pictures that parse. Chromium publishes its fake camera, 20 pictures a second; aiortc counts what it decodes in {WATCH_SECONDS} s. More clients, GStreamer's WHIP among them: `bench/clients`.\n\
          - Encrypted SRT runs on a cluster of its own, whose nodes all have the passphrase.\n",
         FRAMES_MIN.0, FRAMES_MIN.1
     ));
@@ -85,7 +90,7 @@ pub(crate) fn lines(round: &Round) -> Vec<String> {
     let cells = row(round);
     let width = Source::ALL.iter().map(|source| source.title().len()).max().unwrap_or(0);
     let mut text = String::new();
-    for (cell, width) in cells.iter().zip([width, 8].into_iter().chain([11; Sink::ALL.len()])) {
+    for (cell, width) in cells.iter().zip([width, 8].into_iter().chain([13; Sink::ALL.len()])) {
         text.push_str(&format!("{cell:width$}  "));
     }
     let mut lines = vec![text.trim_end().to_owned()];
@@ -108,15 +113,15 @@ mod tests {
             failed: None,
             cells: vec![
                 cell(Sink::Hls, Seen::Frames { video: 120, audio: 190 }),
-                cell(Sink::Srt, Seen::Refused("not found".into())),
+                cell(Sink::Srt, Seen::Refused(Some(1415), "not found".into())),
                 cell(Sink::Rtmp, Seen::Failed("no answer".into())),
             ],
             ..Round::failed(Source::Rtmp, String::new())
         };
         let rounds = vec![played, Round::skipped(Source::RtmpGstreamer, "no gst-launch-1.0")];
         let page = markdown(&Outcome { rounds, media: "SRS 5.0.216".into(), took: Duration::from_secs(100) });
-        assert!(page.contains("| RTMP, ffmpeg | node-2 | – | – | failed | refused | 120 + 190 |"), "{page}");
-        assert!(page.contains("- RTMP, ffmpeg → SRT: `not found`"), "{page}");
+        assert!(page.contains("| RTMP, ffmpeg | node-2 | – | – | – | failed | refused, 1415 | 120 + 190 |"), "{page}");
+        assert!(page.contains("- RTMP, ffmpeg → SRT: 1415; ffmpeg prints `not found`"), "{page}");
         assert!(page.contains("- RTMP, GStreamer: no gst-launch-1.0"), "{page}");
         assert!(page.contains("- RTMP, ffmpeg → RTMP: no answer"), "{page}");
     }

@@ -2,9 +2,10 @@
 
 use super::{
     account,
-    cell::{Cell, Round, Seen, Sink, Source},
+    cell::{Cell, Expect, Round, Seen, Sink, Source},
     clients::{self, Door, WATCH_SECONDS},
     door,
+    knock::knock,
 };
 use crate::{
     api::{Api, ApiError},
@@ -19,7 +20,12 @@ use proto::{
 };
 use reqwest::Method;
 use serde_json::Value;
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::{process::Child, time::Instant};
 
 /// From the start of a publisher until the API calls its stream live.
@@ -28,6 +34,8 @@ const LIVE_WITHIN: Duration = Duration::from_secs(20);
 const MEDIA_WITHIN: Duration = Duration::from_secs(10);
 /// From a live stream until HLS has something to play: SRS cuts segments of 2 s.
 const SEGMENTS_WITHIN: Duration = Duration::from_secs(20);
+/// From a player's end until every control-api knows its session.
+const SESSION_WITHIN: Duration = Duration::from_secs(3);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -43,6 +51,8 @@ pub(crate) struct Lab {
     /// Players come in here.
     play: Door,
     local_ip: IpAddr,
+    /// The repository, whose third-party clients are used.
+    root: PathBuf,
 }
 
 /// A running publisher.
@@ -53,7 +63,7 @@ enum Publisher {
 }
 
 impl Lab {
-    pub(crate) async fn open(cluster: &Cluster) -> Result<Self, ApiError> {
+    pub(crate) async fn open(cluster: &Cluster, root: &Path) -> Result<Self, ApiError> {
         let admin = cluster.admin();
         Ok(Self {
             owner: account(cluster).await?,
@@ -63,14 +73,14 @@ impl Lab {
             publish: door(cluster, 0),
             play: door(cluster, 1),
             local_ip: cluster.plan().candidate(),
+            root: root.to_owned(),
         })
     }
 
     /// Plays one publisher to all players; what cannot be done is a round that says so.
     pub(crate) async fn round(&self, source: Source) -> Round {
-        let program = clients::publisher(source, &self.publish, "", "").map(|(program, _)| program);
-        if let Some(program) = program.filter(|program| !clients::found(program)) {
-            return Round::skipped(source, &format!("no {program}"));
+        if let Err(why) = self.possible(source) {
+            return Round::skipped(source, &why);
         }
         let body = CreateStream { title: source.title().to_owned(), visibility: Visibility::Public };
         let made = match self.owner.create_stream(&body).await {
@@ -99,8 +109,23 @@ impl Lab {
         round
     }
 
+    /// Program and arguments of a publisher that is a program, or what is missing for it.
+    fn program(&self, source: Source, stream: &str, key: &str) -> Result<Option<(&'static str, Vec<String>)>, String> {
+        if source == Source::WhipBrowser {
+            return clients::browser(&self.root, &self.publish, stream, key).map(Some);
+        }
+        Ok(clients::publisher(source, &self.publish, stream, key))
+    }
+
+    fn possible(&self, source: Source) -> Result<(), String> {
+        match self.program(source, "", "")? {
+            Some((program, _)) if !clients::found(program) => Err(format!("no {program}")),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     async fn start(&self, source: Source, stream: &str, key: &str) -> Result<Publisher, String> {
-        match clients::publisher(source, &self.publish, stream, key) {
+        match self.program(source, stream, key)? {
             Some((program, args)) => {
                 clients::start(program, &args).map(Publisher::Child).map_err(|error| format!("{program}: {error}"))
             }
@@ -123,7 +148,7 @@ impl Lab {
             self.until(SEGMENTS_WITHIN, async || self.has_segments(node, stream).await.then_some(())).await;
         }
         let mut session_on = Vec::new();
-        let played = async { if sink == Sink::Whep { self.whep(&url).await } else { clients::probe(&url).await } };
+        let played = self.played(source, sink, stream, &url);
         tokio::pin!(played);
         let seen = loop {
             tokio::select! {
@@ -136,8 +161,30 @@ impl Lab {
                 }
             }
         };
+        if session_on.is_empty() && matches!(seen, Seen::Frames { .. }) {
+            // ffprobe has read a playlist's segments within one look; a viewer of HLS is a session until he is quiet for long.
+            let there =
+                async || Some(self.sessions(stream, Role::Play, sink.protocol()).await).filter(|all| !all.is_empty());
+            session_on = self.until(SESSION_WITHIN, there).await.unwrap_or_default();
+        }
         self.gone(stream, sink).await;
         Cell { source, sink, seen, session_on }
+    }
+
+    async fn played(&self, source: Source, sink: Sink, stream: &str, url: &str) -> Seen {
+        let seen = match sink {
+            Sink::Whep => self.whep(url).await,
+            Sink::WhepAiortc => clients::aiortc(&self.root, url).await,
+            Sink::Hls | Sink::HttpFlv | Sink::Rtmp | Sink::Srt => clients::probe(url).await,
+        };
+        match (source.expect(sink), seen) {
+            // What the player was told and does not print.
+            (Expect::Refused(_), Seen::Refused(None, words)) => match knock(&self.play.srt, stream).await {
+                Ok(code) => Seen::Refused(code, words),
+                Err(error) => Seen::Failed(format!("no answer to a handshake: {error}")),
+            },
+            (Expect::Plays | Expect::Refused(_), seen) => seen,
+        }
     }
 
     /// The next player of this kind must not meet the last one's session; HLS ends by time and has one player only.
@@ -170,7 +217,7 @@ impl Lab {
         let options = PlayOptions { url: url.to_owned(), token: None, local_ip: Some(self.local_ip) };
         let viewer = match media::play(options).await {
             Ok(viewer) => viewer,
-            Err(MediaError::Refused { status, .. }) => return Seen::Refused(status.to_string()),
+            Err(MediaError::Refused { status, .. }) => return Seen::Refused(Some(status.into()), String::new()),
             Err(error) => return Seen::Failed(error.to_string()),
         };
         // Sound is transcoded for it and may come a little later than the first picture.

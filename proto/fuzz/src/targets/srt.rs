@@ -48,6 +48,9 @@ pub(crate) fn session(data: &[u8]) {
         out.clear();
         let input = if step & 1 == 0 { Input::Caller(datagram) } else { Input::Node(datagram) };
         session.handle(now, if datagram.is_empty() { Input::Tick } else { input }, &mut out);
+        if out.contains(&Output::Opened) {
+            session.handle(now, Input::Accept, &mut out);
+        }
         ended += out.iter().filter(|output| matches!(output, Output::Ended(_))).count();
         assert!(out.len() <= 3 && ended <= 1);
     }

@@ -1,8 +1,8 @@
 //! One caller on its way through the relay, from its conclusion on.
 //!
 //! The machine leads the handshake with the node in the caller's name, then says of each datagram whether it passes. It never starts anew: a
-//! conclusion that comes again is sent on again, and one that comes again after a refusal hears the same refusal. When the session is over it
-//! stays a moment and tells the caller so again on every sign of life, because a shutdown may be lost like any other datagram.
+//! conclusion that comes again is sent on again, and one that comes again after a refusal hears the same refusal. The node's answer is held until
+//! the cluster knows the session ([`Input::Accept`]): a caller that was let in can be found by everybody. When the session is over it stays a moment and tells the caller so again on every sign of life, because a shutdown may be lost like any other datagram.
 
 use super::{
     handshake::{HANDSHAKE_BYTES, Handshake, HandshakeError, Kind, conclude, rejection},
@@ -35,6 +35,8 @@ pub enum Input<'a> {
     Dial(&'a str),
     /// It is refused, for a reason of [`super::reject`].
     Refuse(u32),
+    /// The session the node accepted is known: the caller may have the node's answer.
+    Accept,
     /// The node's machine says that nothing listens there.
     NodeGone,
     /// Its session is over by news: kicked, revoked, moved, or its node is lost.
@@ -69,7 +71,7 @@ pub enum Output {
     ToCaller(Vec<u8>),
     /// Send to the node.
     ToNode(Vec<u8>),
-    /// The node accepted.
+    /// The node accepted: its answer is held until [`Input::Accept`].
     Opened,
     /// The node refused: dial another, or refuse with the same reason.
     NodeRefused(u32),
@@ -90,8 +92,8 @@ enum State {
     Inducing { stream_id: String, again_at: Mono, until: Mono },
     /// The conclusion went to the node.
     Concluding { conclusion: Vec<u8>, again_at: Mono, until: Mono },
-    /// Datagrams pass. The conclusion is kept until the caller is seen to have its answer.
-    Open { server: u32, conclusion: Option<Vec<u8>>, caller_at: Mono, node_at: Mono },
+    /// Datagrams pass. The conclusion is kept until the caller is seen to have its answer, which is held until it may.
+    Open { server: u32, conclusion: Option<Vec<u8>>, held: Option<Vec<u8>>, caller_at: Mono, node_at: Mono },
     /// Every sign of life is answered with this.
     Over { answer: Vec<u8>, until: Mono },
 }
@@ -155,6 +157,7 @@ impl Session {
             Input::Node(datagram) => self.node(now, datagram, out),
             Input::Dial(stream_id) => self.dial(now, stream_id, out),
             Input::Refuse(reason) => self.refuse(now, reason, out),
+            Input::Accept => self.accept(out),
             Input::NodeGone => self.gone(now, out),
             Input::End => self.end(now, out),
             Input::Tick => self.tick(now, out),
@@ -164,6 +167,7 @@ impl Session {
     fn caller(&mut self, now: Mono, datagram: &[u8], out: &mut Vec<Output>) {
         let Ok(packet) = Packet::read(datagram) else { return };
         match &mut self.state {
+            State::Open { held: Some(_), .. } => {}
             State::Open { server, conclusion, caller_at, .. } => {
                 if packet.destination() == *server {
                     *caller_at = now;
@@ -198,8 +202,11 @@ impl Session {
             return;
         }
         match &mut self.state {
-            State::Open { node_at, .. } => {
+            State::Open { node_at, held, .. } => {
                 *node_at = now;
+                if held.is_some() && packet.is_handshake() {
+                    return;
+                }
                 out.push(Output::Forward);
                 if packet.is_shutdown() {
                     self.over(now, Ended::NodeEnded, out);
@@ -222,8 +229,9 @@ impl Session {
             }
             (State::Concluding { conclusion, .. }, Kind::Conclusion) => {
                 let conclusion = Some(std::mem::take(conclusion));
-                self.state = State::Open { server: handshake.socket, conclusion, caller_at: now, node_at: now };
-                out.extend([Output::Forward, Output::Opened]);
+                let held = Some(datagram.to_vec());
+                self.state = State::Open { server: handshake.socket, conclusion, held, caller_at: now, node_at: now };
+                out.push(Output::Opened);
             }
             (State::Inducing { .. } | State::Concluding { .. }, Kind::Rejection(reason)) => {
                 self.undecided(now, Output::NodeRefused(reason), out);
@@ -260,9 +268,27 @@ impl Session {
         if matches!(self.state, State::Over { .. } | State::Open { .. }) {
             return;
         }
-        let answer = Handshake::read(&self.asked).map(|asked| rejection(&asked, reason).to_vec()).unwrap_or_default();
+        let answer = self.rejection(reason);
         out.push(Output::ToCaller(answer.clone()));
         self.state = State::Over { answer, until: now.saturating_add(LINGER) };
+    }
+
+    fn rejection(&self, reason: u32) -> Vec<u8> {
+        Handshake::read(&self.asked).map(|asked| rejection(&asked, reason).to_vec()).unwrap_or_default()
+    }
+
+    fn accept(&mut self, out: &mut Vec<Output>) {
+        if let State::Open { held, .. } = &mut self.state {
+            out.extend(held.take().map(Output::ToCaller));
+        }
+    }
+
+    /// What tells the caller that it is over: a refusal, as long as it was not let in.
+    fn farewell(&self) -> Vec<u8> {
+        if let State::Open { held: Some(_), .. } = self.state {
+            return self.rejection(super::reject::DOWN);
+        }
+        shutdown(self.socket, 0).to_vec()
     }
 
     fn gone(&mut self, now: Mono, out: &mut Vec<Output>) {
@@ -276,7 +302,7 @@ impl Session {
     /// Ends an open session for both sides.
     fn both_told(&mut self, now: Mono, why: Ended, out: &mut Vec<Output>) {
         out.extend(self.server().map(|server| Output::ToNode(shutdown(server, 0).to_vec())));
-        out.push(Output::ToCaller(shutdown(self.socket, 0).to_vec()));
+        out.push(Output::ToCaller(self.farewell()));
         self.over(now, why, out);
     }
 
@@ -293,7 +319,7 @@ impl Session {
 
     fn over(&mut self, now: Mono, why: Ended, out: &mut Vec<Output>) {
         out.push(Output::Ended(why));
-        let answer = shutdown(self.socket, 0).to_vec();
+        let answer = self.farewell();
         self.state = State::Over { answer, until: now.saturating_add(LINGER) };
     }
 

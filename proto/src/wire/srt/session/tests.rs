@@ -57,7 +57,8 @@ impl Case {
         let reply = induction_reply(&Handshake::read(&to_node).unwrap(), 4242);
         case.step(20, Input::Node(&reply));
         let answer = handshake(0xffff_ffff, CALLER, NODE, 4242);
-        assert_eq!(case.step(30, Input::Node(&answer)), [Output::Forward, Output::Opened]);
+        assert_eq!(case.step(30, Input::Node(&answer)), [Output::Opened]);
+        assert_eq!(case.step(30, Input::Accept), [Output::ToCaller(answer)]);
         case
     }
 }
@@ -100,10 +101,39 @@ fn what_is_lost_is_sent_again_and_nothing_starts_anew() {
     assert_eq!(sent_to_node(&case.step(500, Input::Tick)), conclusion);
     let answer = handshake(0xffff_ffff, CALLER, NODE, 4242);
     case.step(510, Input::Node(&answer));
+    case.step(510, Input::Accept);
     assert_eq!(sent_to_node(&case.step(520, Input::Caller(&asked()))), conclusion, "its answer was lost");
     assert_eq!(case.step(530, Input::Node(&answer)), [Output::Forward]);
     assert_eq!(case.step(540, Input::Caller(&media(NODE))), [Output::Forward]);
     assert_eq!(case.step(550, Input::Caller(&asked())), [], "it has its answer");
+}
+
+#[test]
+fn the_nodes_answer_waits_until_the_session_is_known() {
+    let concluding = || {
+        let mut case = Case::new();
+        let induction = sent_to_node(&case.step(10, Input::Dial(SID)));
+        case.step(20, Input::Node(&induction_reply(&Handshake::read(&induction).unwrap(), 4242)));
+        case
+    };
+    let answer = handshake(0xffff_ffff, CALLER, NODE, 4242);
+    let mut case = concluding();
+    assert_eq!(case.step(25, Input::Accept), [], "nothing to accept yet");
+    assert_eq!(case.step(30, Input::Node(&answer)), [Output::Opened]);
+    assert_eq!(case.step(31, Input::Node(&answer)), [], "its answer came twice");
+    assert_eq!(case.step(32, Input::Caller(&asked())), [], "it waits");
+    assert_eq!(case.step(33, Input::Caller(&media(NODE))), [], "it guesses");
+    assert_eq!(case.step(40, Input::Accept), [Output::ToCaller(answer.clone())]);
+    assert_eq!(case.step(41, Input::Accept), [], "once");
+    assert_eq!(case.step(42, Input::Caller(&media(NODE))), [Output::Forward]);
+
+    let mut case = concluding();
+    case.step(30, Input::Node(&answer));
+    let out = case.step(35, Input::End);
+    let [Output::ToNode(_), Output::ToCaller(refusal), Output::Ended(Ended::Cut)] = &out[..] else { panic!("{out:?}") };
+    assert_eq!(Handshake::read(refusal).unwrap().kind, Kind::Rejection(reject::DOWN), "it was never let in");
+    assert_eq!(case.step(40, Input::Accept), []);
+    assert_eq!(case.step(50, Input::Caller(&asked())), [Output::ToCaller(refusal.clone())]);
 }
 
 #[test]
@@ -207,6 +237,7 @@ enum Op {
     Node(Vec<u8>),
     Dial,
     Refuse(u32),
+    Accept,
     End,
     NodeGone,
     Tick,
@@ -231,6 +262,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => datagram().prop_map(Op::Node),
         2 => Just(Op::Dial),
         1 => any::<u32>().prop_map(Op::Refuse),
+        2 => Just(Op::Accept),
         1 => Just(Op::End),
         1 => Just(Op::NodeGone),
         2 => Just(Op::Tick),
@@ -252,6 +284,7 @@ proptest! {
                 Op::Node(bytes) => session.handle(ms(now), Input::Node(bytes), &mut out),
                 Op::Dial => session.handle(ms(now), Input::Dial(SID), &mut out),
                 Op::Refuse(reason) => session.handle(ms(now), Input::Refuse(*reason), &mut out),
+                Op::Accept => session.handle(ms(now), Input::Accept, &mut out),
                 Op::NodeGone => session.handle(ms(now), Input::NodeGone, &mut out),
                 Op::End => session.handle(ms(now), Input::End, &mut out),
                 Op::Tick => session.handle(ms(now), Input::Tick, &mut out),
@@ -259,7 +292,7 @@ proptest! {
             prop_assert!(out.len() <= 3);
             for output in &out {
                 match output {
-                    Output::Forward => prop_assert!(was_open || out.contains(&Output::Opened)),
+                    Output::Forward => prop_assert!(was_open),
                     Output::Opened => { prop_assert!(!opened); opened = true; }
                     Output::Ended(_) => ended += 1,
                     Output::ToCaller(_) | Output::ToNode(_) | Output::NodeRefused(_) | Output::NodeSilent | Output::NodeGone | Output::Done => {}
