@@ -11,7 +11,7 @@ use std::{
 use tokio::process::{Child, Command};
 
 /// How much of a stream a player reads.
-pub const WATCH_SECONDS: u64 = 4;
+pub const WATCH_SECONDS: u64 = 6;
 /// From the start of a player to its end; a live picture comes at once, HLS after its first segments.
 const PLAYED_WITHIN: Duration = Duration::from_secs(25);
 /// How long the browser publishes unless it is ended before: longer than its round.
