@@ -12,9 +12,9 @@ const FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
-  "--use-fake-device-for-media-stream",
+  // More cameras to change to, of which the second (depth pictures) cannot be encoded; a screen is given as well.
+  "--use-fake-device-for-media-stream=device-count=3",
   "--use-fake-ui-for-media-stream",
-  "--auto-select-desktop-capture-source=Entire screen",
   "--autoplay-policy=no-user-gesture-required",
   // Candidates as addresses rather than as mDNS names.
   "--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks",

@@ -14,9 +14,9 @@ import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { launch } from "./browser.mjs";
 import { startCluster } from "./cluster.mjs";
-import { away, hls, live, looks, nodes, share } from "./scenarios.mjs";
+import { away, devices, hls, live, looks, nodes, share } from "./scenarios.mjs";
 
-const SCENARIOS = new Map(Object.entries({ live, share, away, nodes, hls, looks }));
+const SCENARIOS = new Map(Object.entries({ live, share, devices, away, nodes, hls, looks }));
 const SHORT = ["live", "share"];
 const ALL = [...SCENARIOS.keys()];
 /** Needs a cluster of our own: its processes are killed, its administrator is known. */

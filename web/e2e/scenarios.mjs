@@ -75,7 +75,10 @@ export async function live({ browser, base, said, step, shot, seconds }) {
   const body = `<iframe src="${base}/embed/${id}" width="640" height="360" allow="autoplay"></iframe>`;
   await frame.route("http://elsewhere.test/", (route) => route.fulfill({ contentType: "text/html", body }));
   await frame.goto("http://elsewhere.test/");
-  await frame.frameLocator("iframe").locator('.stage[data-flowing="true"]').waitFor();
+  const stage = frame.frameLocator("iframe").locator('.stage[data-flowing="true"]');
+  await stage.waitFor();
+  const { height } = await stage.boundingBox();
+  if (height !== 360) throw new Error(`the player is ${height} px high in a frame of 360 px`);
   await frame.context().close();
 
   step("rotate the key");
@@ -278,6 +281,133 @@ export async function hls({ browser, blocked, base, said, step, shot }) {
   await chooser.getByLabel("Play by").selectOption("webrtc");
   await chooser.locator('.stage[data-way="webrtc"][data-flowing="true"]').waitFor();
   await Promise.all([publisher, viewer, chooser].map((page) => page.context().close()));
+}
+
+/** Camera, microphone and screen changed while live: the publisher's session goes on, and so does the viewer's. */
+export async function devices({ browser, base, said, step, shot }) {
+  const publisher = await open(browser, said, CAMERA);
+  await publisher.addInitScript(keepsDevices);
+  const sessions = [];
+  const viewer = await open(browser, said);
+  for (const page of [publisher, viewer])
+    page.on("request", (asked) => asked.method() === "POST" && asked.url().includes("/rtc/") && sessions.push(page));
+  await register(publisher, base);
+  const id = await createStream(publisher, "Show and tell");
+  await goLive(publisher);
+  await viewer.goto(`${base}/watch/${id}`);
+  await plays(viewer);
+  await sends(publisher, "video", "fake_device_0");
+
+  step("another camera and another microphone, which stays muted");
+  await publisher.getByRole("button", { name: "Mute" }).click();
+  await publisher.getByLabel("Camera").selectOption({ label: "fake_device_2" });
+  await sends(publisher, "video", "fake_device_2");
+  await publisher.getByLabel("Microphone").selectOption({ label: "Fake Audio Input 2" });
+  await sends(publisher, "audio", "Fake Audio Input 2", false);
+  await publisher.getByRole("button", { name: "Unmute" }).click();
+  await sends(publisher, "audio", "Fake Audio Input 2");
+  await plays(viewer);
+
+  step("a screen that is not given changes nothing");
+  await publisher.evaluate(() => {
+    window.keeps.refused = true;
+  });
+  await publisher.getByRole("button", { name: "Share a screen instead" }).click();
+  await publisher.getByText("No screen was shared").waitFor();
+  await sends(publisher, "video", "fake_device_2");
+  await shot(publisher, "screen-refused");
+
+  step("a screen, with the microphone that was chosen");
+  await publisher.getByRole("button", { name: "Share a screen instead" }).click();
+  await sends(publisher, "video", "screen");
+  await sends(publisher, "audio", "Fake Audio Input 2");
+  await publisher.getByText("No screen was shared").waitFor({ state: "detached" });
+  await plays(viewer);
+  await shot(publisher, "golive-screen");
+  step("another microphone does not ask for the screen again");
+  await publisher.getByLabel("Microphone").selectOption({ label: "Fake Audio Input 1" });
+  await sends(publisher, "audio", "Fake Audio Input 1");
+  await sends(publisher, "video", "screen");
+  const asked = await publisher.evaluate(() => window.keeps.asked);
+  if (asked !== 2) throw new Error(`the browser was asked for a screen ${asked} times`);
+  step("the camera again");
+  await publisher.getByRole("button", { name: "Use the camera instead" }).click();
+  await sends(publisher, "video", "fake_device_2");
+  await plays(viewer);
+  if (sessions.length !== 2) throw new Error(`${sessions.length} sessions, where one was published and one played`);
+
+  step("a screen that the browser ends, ends the broadcast");
+  await publisher.getByRole("button", { name: "Share a screen instead" }).click();
+  await sends(publisher, "video", "screen");
+  await publisher.evaluate(() => window.keeps.screen.dispatchEvent(new Event("ended")));
+  await publisher.getByText("ended outside of this page, and the broadcast with it").waitFor();
+  await viewer.getByText("The stream has ended").waitFor();
+
+  step("begun without sound, and sound comes later");
+  await publisher.getByLabel("Microphone").selectOption("");
+  await publisher.evaluate(() => {
+    window.keeps.silent = true;
+  });
+  await publisher.getByRole("button", { name: "Share a screen" }).click();
+  await publisher.locator('[data-phase="idle"]').waitFor();
+  if ((await publisher.getByRole("button", { name: "Mute" }).count()) > 0) throw new Error("there is sound to mute");
+  await publisher.getByRole("button", { name: "Go live" }).click();
+  await publisher.locator('[data-phase="live"]').waitFor();
+  await plays(viewer);
+  const session = sessions.length;
+  await publisher.evaluate(() => {
+    window.keeps.silent = false;
+  });
+  await publisher.getByRole("button", { name: "Use the camera instead" }).click();
+  await sends(publisher, "audio", "Fake Default Audio Input");
+  const heard = (await figures(viewer)).audio;
+  await rises(viewer, "audio", heard + 50);
+  await plays(viewer);
+  if (sessions.length !== session) throw new Error("sound took another session");
+  await Promise.all([publisher, viewer].map((page) => page.context().close()));
+}
+
+/** Runs in the page: keeps its connections, and can refuse a screen once or take all sound away. */
+function keepsDevices() {
+  const keeps = { connections: [], asked: 0, refused: false, silent: false, screen: undefined };
+  window.keeps = keeps;
+  const Connection = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Connection {
+    constructor(...given) {
+      super(...given);
+      keeps.connections.push(this);
+    }
+  };
+  const { mediaDevices } = navigator;
+  const [display, user] = [mediaDevices.getDisplayMedia, mediaDevices.getUserMedia];
+  mediaDevices.getDisplayMedia = async (wish) => {
+    keeps.asked++;
+    const { refused } = keeps;
+    keeps.refused = false;
+    if (refused) throw new DOMException("Permission denied", "NotAllowedError");
+    const media = await display.call(mediaDevices, keeps.silent ? { ...wish, audio: false } : wish);
+    keeps.screen = media.getVideoTracks()[0];
+    return media;
+  };
+  mediaDevices.getUserMedia = async (wish) => {
+    if (keeps.silent) throw new DOMException("Requested device not found", "NotFoundError");
+    return user.call(mediaDevices, wish);
+  };
+}
+
+/** Waits until the page's connection sends from a device of this name, or mutely. */
+async function sends(page, kind, name, enabled = true) {
+  await page.waitForFunction(
+    ([wanted, label, on]) =>
+      window.keeps.connections.some(
+        (connection) =>
+          connection.connectionState === "connected" &&
+          connection
+            .getSenders()
+            .some(({ track }) => track?.kind === wanted && track.label.startsWith(label) && track.enabled === on),
+      ),
+    [kind, name, enabled],
+  );
 }
 
 /** Every page, looked at and judged. */

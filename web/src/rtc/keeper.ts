@@ -31,7 +31,7 @@ export interface Keeper {
 const LOST = new Problem(
   0,
   "media-lost",
-  "The media connection was lost or never came up. A firewall may block UDP. Go live again to retry.",
+  "The media connection was lost or never came up. A firewall may block WebRTC. Go live again to retry.",
 );
 
 /** `publish` is asked once at first, and again after every loss. */

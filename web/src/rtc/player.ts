@@ -22,13 +22,13 @@ export type State =
   | { state: "waiting"; problem: Problem; seconds: number }
   /** Trying again would not help. */
   | { state: "refused"; problem: Problem }
-  /** The server answers but its media does not come through, as where UDP is blocked. Over; another way may work. */
+  /** The server answers but its media does not come through, as where a firewall lets none out. Over; another way may work. */
   | { state: "blocked"; problem: Problem };
 
 const BLOCKED = new Problem(
   0,
   "media-blocked",
-  "The server answers, but no picture comes through. This network probably blocks UDP.",
+  "The server answers, but no picture comes through. This network probably lets no WebRTC through.",
 );
 
 export interface Player {
@@ -55,7 +55,7 @@ export function play(
   let timer: ReturnType<typeof setTimeout> | undefined;
   let session: Watching | undefined;
   let unfollow: (() => void) | undefined;
-  /** It was connected once, so UDP gets through in principle. */
+  /** It was connected once, so media gets through in principle. */
   let proven = false;
   let unconnected = 0;
 

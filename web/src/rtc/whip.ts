@@ -32,8 +32,11 @@ export async function publish(
   takeover: boolean,
 ): Promise<Publishing> {
   const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+  const silence = new Silence();
+  const tracks = (from: MediaStream) => [from.getVideoTracks()[0], from.getAudioTracks()[0] ?? silence.track];
   try {
-    for (const track of media.getTracks()) {
+    for (const track of tracks(media)) {
+      if (!track) continue;
       const sendEncodings = track.kind === "video" ? [{ maxBitrate: quality.bitrate }] : [];
       const transceiver = pc.addTransceiver(track, { direction: "sendonly", streams: [media], sendEncodings });
       if (track.kind === "video") preferH264(transceiver);
@@ -42,18 +45,47 @@ export async function publish(
     const stop = async (leaving = false): Promise<void> => {
       const ended = session.close(leaving);
       pc.close();
+      silence.end();
       await ended;
     };
     const replace = async (next: MediaStream): Promise<void> => {
       for (const { sender, receiver } of pc.getTransceivers()) {
-        const track = next.getTracks().find(({ kind }) => kind === receiver.track.kind) ?? null;
-        await sender.replaceTrack(track);
+        const track = tracks(next).find((each) => each?.kind === receiver.track.kind) ?? null;
+        // A session that is over takes nothing; the one after it begins with what is on then.
+        await sender.replaceTrack(track).catch(() => undefined);
       }
     };
     return { pc, replace, stop };
   } catch (problem) {
     pc.close();
+    silence.end();
     throw problem;
+  }
+}
+
+/**
+ * What is sent where a source has no sound. Viewers agree with the server once on what they get: whoever came while there was no sound at all would
+ * hear none of a microphone that is turned on later.
+ */
+class Silence {
+  #context: AudioContext | undefined;
+  #track: MediaStreamTrack | undefined;
+
+  /** Made when it is asked for. */
+  get track(): MediaStreamTrack | undefined {
+    if (this.#context === undefined) {
+      this.#context = new AudioContext();
+      const destination = this.#context.createMediaStreamDestination();
+      const nothing = new ConstantSourceNode(this.#context, { offset: 0 });
+      nothing.connect(destination);
+      nothing.start();
+      this.#track = destination.stream.getAudioTracks()[0];
+    }
+    return this.#track;
+  }
+
+  end(): void {
+    void this.#context?.close();
   }
 }
 

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "../../api/problem";
 import { type Device, devices, type Source, type Wish } from "../../rtc/devices";
 import type { Rates } from "../../rtc/stats";
-import { QUALITIES, type Quality } from "../../rtc/whip";
+import { QUALITIES } from "../../rtc/whip";
 import { Copy } from "../../ui/copy";
 import { Icon } from "../../ui/icons";
 import { Note, Refusal } from "../../ui/notice";
@@ -13,8 +13,6 @@ import { Empty, Figure, watchPath } from "../../ui/parts";
 import { bitrate, delay } from "../../ui/time";
 import { Meter } from "./meter";
 import { type Phase, type Publisher, type Shown, usePublisher } from "./publisher";
-
-const DEFAULT: Wish = { source: "camera", quality: QUALITIES[1] as Quality, camera: "", microphone: "" };
 
 const PHASES: Record<Phase, string> = {
   off: "Off air",
@@ -40,16 +38,13 @@ export function GoLive({ id }: { id: string }): JSX.Element {
 
 function Here({ id }: { id: string }): JSX.Element {
   const [publisher, shown] = usePublisher(id);
-  const { phase, media, problem } = shown;
-  const [wish, setWish] = useState<Wish>(publisher.wish ?? DEFAULT);
+  const { phase, media, problem, wish } = shown;
   const preview = useRef<HTMLVideoElement>(null);
   useEffect(() => {
     if (preview.current) preview.current.srcObject = media ?? null;
   }, [media]);
-  const turnOn = (next: Wish) => {
-    setWish(next);
-    void publisher.open(next);
-  };
+  const turnOn = (change: Partial<Wish>) => void publisher.open(change);
+  const choose = (change: Partial<Wish>) => (media ? turnOn(change) : publisher.prefer(change));
   const busy = problem instanceof Problem && problem.code === "stream-busy";
   return (
     <div class="golive">
@@ -60,14 +55,14 @@ function Here({ id }: { id: string }): JSX.Element {
             {PHASES[phase]}
           </span>
           {(phase === "off" || phase === "opening") && (
-            <Sources phase={phase} onChoose={(source) => turnOn({ ...wish, source })} />
+            <Sources phase={phase} onChoose={(source) => turnOn({ source })} />
           )}
         </div>
         <Refusal problem={problem}>
           {busy && (
             <>
               <p>Somebody is publishing on this stream, perhaps you in another window. Taking over ends them.</p>
-              <button type="button" onClick={() => publisher.start(wish, true)}>
+              <button type="button" onClick={() => publisher.start(true)}>
                 Take over
               </button>
             </>
@@ -77,11 +72,11 @@ function Here({ id }: { id: string }): JSX.Element {
           <Note tone="warn">The connection was lost. Going live again by itself; viewers wait.</Note>
         )}
         {media && <Meter media={media} />}
-        <Buttons publisher={publisher} shown={shown} wish={wish} />
+        <Buttons publisher={publisher} shown={shown} />
         {phase === "live" && <Sent rates={shown.rates} />}
         {phase === "live" && <Copy label="Page to watch" value={`${location.origin}${watchPath({ id })}`} />}
       </div>
-      <Choices wish={wish} shown={shown} onChange={turnOn} onQuality={(quality) => setWish({ ...wish, quality })} />
+      <Choices shown={shown} onChange={choose} onQuality={(quality) => publisher.choose(quality)} />
     </div>
   );
 }
@@ -111,21 +106,13 @@ function Sources({ phase, onChoose }: { phase: Phase; onChoose: (source: Source)
   );
 }
 
-function Buttons({
-  publisher,
-  shown: { phase, media },
-  wish,
-}: {
-  publisher: Publisher;
-  shown: Shown;
-  wish: Wish;
-}): JSX.Element | null {
+function Buttons({ publisher, shown: { phase, media } }: { publisher: Publisher; shown: Shown }): JSX.Element | null {
   if (phase === "off" || phase === "opening") return null;
   return (
     <div class="actions">
       {phase === "idle" ? (
         <>
-          <button type="button" class="primary big" onClick={() => publisher.start(wish, false)}>
+          <button type="button" class="primary big" onClick={() => publisher.start(false)}>
             <Icon name="live" /> Go live
           </button>
           <button type="button" onClick={() => publisher.close()}>
@@ -193,15 +180,13 @@ function Sent({ rates }: { rates: Rates | undefined }): JSX.Element {
 }
 
 function Choices({
-  wish,
-  shown: { phase, media },
+  shown: { phase, media, wish },
   onChange,
   onQuality,
 }: {
-  wish: Wish;
   shown: Shown;
-  onChange: (wish: Wish) => void;
-  onQuality: (quality: Quality) => void;
+  onChange: (change: Partial<Wish>) => void;
+  onQuality: Publisher["choose"];
 }): JSX.Element {
   const [known, setKnown] = useState<{ cameras: Device[]; microphones: Device[] }>({ cameras: [], microphones: [] });
   useEffect(() => {
@@ -219,7 +204,7 @@ function Choices({
           <button
             type="button"
             class="small"
-            onClick={() => onChange({ ...wish, source: wish.source === "camera" ? "screen" : "camera" })}
+            onClick={() => onChange({ source: wish.source === "camera" ? "screen" : "camera" })}
           >
             <Icon name={wish.source === "camera" ? "screen" : "camera"} />
             {wish.source === "camera" ? "Share a screen instead" : "Use the camera instead"}
@@ -230,15 +215,16 @@ function Choices({
         label="Camera"
         devices={known.cameras}
         value={wish.camera}
-        disabled={!on || wish.source !== "camera"}
-        onChoose={(camera) => onChange({ ...wish, camera })}
+        disabled={phase === "opening" || (on && wish.source !== "camera")}
+        onChoose={(camera) => onChange({ camera })}
       />
       <Choice
         label="Microphone"
+        none={wish.source === "screen" ? "The screen's own sound, if it has any" : undefined}
         devices={known.microphones}
         value={wish.microphone}
-        disabled={!on}
-        onChoose={(microphone) => onChange({ ...wish, microphone })}
+        disabled={phase === "opening"}
+        onChoose={(microphone) => onChange({ microphone })}
       />
       <label>
         Quality
@@ -266,9 +252,11 @@ function Choice({
   devices: all,
   value,
   disabled,
+  none = "The browser's choice",
   onChoose,
 }: {
   label: string;
+  none?: string | undefined;
   devices: Device[];
   value: string;
   disabled: boolean;
@@ -278,7 +266,7 @@ function Choice({
     <label>
       {label}
       <select value={value} disabled={disabled} onChange={({ currentTarget }) => onChoose(currentTarget.value)}>
-        <option value="">The browser's choice</option>
+        <option value="">{none}</option>
         {all.map((device) => (
           <option key={device.id} value={device.id}>
             {device.label}

@@ -5,10 +5,10 @@
 import { useEffect } from "preact/hooks";
 import { api, client, ok, tokenFor } from "../../api/keystone";
 import { Problem } from "../../api/problem";
-import { capture, stopAll, type Wish } from "../../rtc/devices";
+import { capture, size, stopAll, type Wish } from "../../rtc/devices";
 import { type Keeper, type Keeping, keep } from "../../rtc/keeper";
 import { follow, type Rates } from "../../rtc/stats";
-import { type Publishing, publish } from "../../rtc/whip";
+import { type Publishing, publish, QUALITIES, type Quality } from "../../rtc/whip";
 import { setOnAir } from "../../ui/onair";
 import { useStore } from "../../ui/store";
 
@@ -16,18 +16,21 @@ export type Phase = "off" | "opening" | "idle" | "starting" | "live" | "again";
 
 export interface Shown {
   phase: Phase;
+  /** What `media` answers, or will when it is turned on. */
+  wish: Wish;
   media: MediaStream | undefined;
   rates: Rates | undefined;
   problem: unknown;
 }
 
-const OFF: Shown = { phase: "off", media: undefined, rates: undefined, problem: undefined };
+const WISH: Wish = { source: "camera", quality: QUALITIES[1] as Quality, camera: "", microphone: "" };
+const OFF: Shown = { phase: "off", wish: WISH, media: undefined, rates: undefined, problem: undefined };
 const ON_AIR: readonly Phase[] = ["starting", "live", "again"];
 
 export class Publisher {
   shown: Shown = OFF;
-  /** The last one, for a page that is come back to. */
-  wish: Wish | undefined;
+  /** What is being turned on. */
+  #wanted: Wish | undefined;
   #listeners = new Set<() => void>();
   #keeper: Keeper | undefined;
   #session: Publishing | undefined;
@@ -47,28 +50,47 @@ export class Publisher {
     return ON_AIR.includes(this.shown.phase);
   }
 
-  /** Devices on, or others in their place; while live, without a break. */
-  async open(wish: Wish): Promise<void> {
+  /** Devices on, or others in their place; while live, without a break. What does not start changes nothing. */
+  async open(change: Partial<Wish>): Promise<void> {
     const mine = ++this.#opening;
-    this.wish = wish;
+    // Two changes in one go: the second does not undo the first.
+    this.#wanted = { ...(this.#wanted ?? this.shown.wish), ...change };
+    const wish = this.#wanted;
     this.#show({ problem: undefined, ...(this.onAir ? {} : { phase: "opening" }) });
     try {
-      const next = await capture(wish);
-      if (this.#opening !== mine) return stopAll(next);
+      const { media, wish: answered } = this.shown;
+      const next = await capture(wish, media && { wish: answered, media });
+      const before = this.shown.media;
+      if (this.#opening !== mine) return stopAll(next, before);
+      this.#wanted = undefined;
+      staysOff(before, next);
       // Ended from outside: the browser's own "stop sharing", or a device pulled out.
-      for (const track of next.getTracks()) track.addEventListener("ended", () => this.#lostSource(next));
+      for (const track of next.getTracks()) track.addEventListener("ended", () => this.#lostSource(track));
+      this.#show({ media: next, wish, ...(this.onAir ? {} : { phase: "idle" }) });
       await this.#session?.replace(next);
-      this.#hold(next);
-      if (!this.onAir) this.#show({ phase: "idle" });
+      stopAll(before, next);
     } catch (refused) {
       if (this.#opening !== mine) return;
+      this.#wanted = undefined;
       this.#show({ problem: refused, ...(this.onAir ? {} : { phase: this.shown.media ? "idle" : "off" }) });
     }
   }
 
-  start(wish: Wish, takeover: boolean): void {
+  /** For when it is turned on. */
+  prefer(change: Partial<Wish>): void {
+    this.#show({ wish: { ...this.shown.wish, ...change } });
+  }
+
+  /** What is on is made to fit; a device that cannot is sent as it is. */
+  choose(quality: Quality): void {
+    const wish = { ...this.shown.wish, quality };
+    this.#show({ wish });
+    for (const track of this.shown.media?.getVideoTracks() ?? [])
+      void track.applyConstraints(size(wish)).catch(() => undefined);
+  }
+
+  start(takeover: boolean): void {
     const mine = ++this.#turn;
-    this.wish = wish;
     const since = Date.now();
     let wasLive = false;
     const once = async () => {
@@ -76,7 +98,7 @@ export class Publisher {
       const source = this.shown.media;
       if (!source) throw new Problem(0, "no-source", "Turn on a camera or share a screen first.");
       const token = await tokenFor(this.stream, "publish");
-      return publish(this.stream, source, wish.quality, token, takeover && !wasLive);
+      return publish(this.stream, source, this.shown.wish.quality, token, takeover && !wasLive);
     };
     this.#show({ problem: undefined, rates: undefined });
     this.#keeper = keep(once, (now: Keeping<Publishing>) => {
@@ -104,20 +126,18 @@ export class Publisher {
   /** Devices off, and off air. */
   close(leaving = false): void {
     this.#opening++;
-    this.#hold(undefined);
+    this.#wanted = undefined;
+    stopAll(this.shown.media);
+    this.#show({ media: undefined });
     this.stop(leaving);
   }
 
-  #lostSource(media: MediaStream): void {
-    if (this.shown.media !== media) return;
+  #lostSource(track: MediaStreamTrack): void {
+    if (!this.shown.media?.getTracks().includes(track)) return;
+    const { onAir } = this;
     this.close();
-    const why = "The camera, microphone or screen was ended outside of this page.";
-    this.#show({ problem: new Problem(0, "source-ended", why) });
-  }
-
-  #hold(next: MediaStream | undefined): void {
-    if (this.shown.media !== next) stopAll(this.shown.media);
-    this.#show({ media: next });
+    const why = "The camera, microphone or screen was ended outside of this page";
+    this.#show({ problem: new Problem(0, "source-ended", onAir ? `${why}, and the broadcast with it.` : `${why}.`) });
   }
 
   #present(next: Publishing | undefined): void {
@@ -125,6 +145,8 @@ export class Publisher {
     this.#session = next;
     this.#unfollow?.();
     this.#unfollow = next && follow(next.pc, "outbound-rtp", (rates) => this.#show({ rates }));
+    // What is on may have changed while the session was begun.
+    if (next && this.shown.media) void next.replace(this.shown.media);
   }
 
   #show(change: Partial<Shown>): void {
@@ -132,6 +154,14 @@ export class Publisher {
     const { phase } = this.shown;
     if (present === this) setOnAir(this.onAir ? { stream: this.stream, phase, stop: () => this.close() } : undefined);
     for (const listener of this.#listeners) listener();
+  }
+}
+
+/** A microphone that was muted, or a picture hidden, is so after another device took its place. */
+function staysOff(before: MediaStream | undefined, next: MediaStream): void {
+  for (const track of next.getTracks()) {
+    const same = before?.getTracks().filter(({ kind }) => kind === track.kind) ?? [];
+    if (same.length > 0 && same.every(({ enabled }) => !enabled)) track.enabled = false;
   }
 }
 
