@@ -20,31 +20,33 @@ export function Profile(): JSX.Element | null {
   return (
     <section>
       <Head title="Account" />
-      <div class="panel">
-        <dl class="facts">
-          <dt>Name</dt>
-          <dd>{display_name}</dd>
-          <dt>E-mail</dt>
-          <dd>{email}</dd>
-          <dt>Rights</dt>
-          <dd>{role === "admin" ? "Operator of this cluster" : "Own streams"}</dd>
-          <dt>Registered</dt>
-          <dd>{day(created_at)}</dd>
-        </dl>
-      </div>
-      <div class="panel">
-        <h2>Sign out</h2>
-        <p class="soft">
-          Signing out here ends this browser's sign-in. If you have lost a device, sign out everywhere: every browser
-          and program has to sign in again. Stream keys go on working.
-        </p>
-        <div class="actions">
-          <button type="button" onClick={leave}>
-            Sign out
-          </button>
-          <button type="button" class="danger" onClick={() => setAsking(true)}>
-            Sign out everywhere
-          </button>
+      <div class="stack">
+        <div class="panel">
+          <dl class="facts">
+            <dt>Name</dt>
+            <dd>{display_name}</dd>
+            <dt>E-mail</dt>
+            <dd>{email}</dd>
+            <dt>Rights</dt>
+            <dd>{role === "admin" ? "Operator of this cluster" : "Own streams"}</dd>
+            <dt>Registered</dt>
+            <dd>{day(created_at)}</dd>
+          </dl>
+        </div>
+        <div class="panel">
+          <h2>Sign out</h2>
+          <p class="soft">
+            Signing out here ends this browser's sign-in. If you have lost a device, sign out everywhere: every browser
+            and program has to sign in again. Stream keys go on working.
+          </p>
+          <div class="actions">
+            <button type="button" onClick={leave}>
+              Sign out
+            </button>
+            <button type="button" class="danger" onClick={() => setAsking(true)}>
+              Sign out everywhere
+            </button>
+          </div>
         </div>
       </div>
       {asking && (

@@ -36,25 +36,33 @@ export function Watch({ id }: { id: string }): JSX.Element {
   const unknown = isRefused(playing, 404) ? "No such stream" : "Private stream";
   const title = stream?.title ?? (playing.state.state === "connecting" ? "Stream" : unknown);
   useTitle(title);
-  const signIn = who.phase === "out" && isRefused(playing, 401, 403) && (
-    <a class="button primary" href={`/signin#/watch/${id}`}>
-      Sign in
+  const refused = playing.way === "webrtc" && isRefused(playing, 401, 403, 404);
+  const wayOut = isRefused(playing, 404) ? (
+    <a class="button primary" href="/">
+      See what is live
     </a>
+  ) : (
+    who.phase === "out" &&
+    isRefused(playing, 401, 403) && (
+      <a class="button primary" href={`/signin#/watch/${id}`}>
+        Sign in
+      </a>
+    )
   );
   return (
     <article class="watch">
       <Stage
         video={video}
         playing={playing}
-        onRefused={signIn}
+        onRefused={wayOut}
         again={() => setTurn(turn + 1)}
         byHls={() => setChoice("hls")}
       />
       {playing.way === "hls" && choice === "auto" && (
         <Note tone="warn">
           <p>
-            <strong>Playing by HLS.</strong> This network lets no WebRTC through (it probably blocks UDP), so the
-            picture comes some seconds later.
+            <strong>Playing by HLS.</strong> This network lets no WebRTC through, so the picture comes some seconds
+            later.
           </p>
           <button type="button" class="small" onClick={() => setTurn(turn + 1)}>
             Try low latency again
@@ -64,14 +72,16 @@ export function Watch({ id }: { id: string }): JSX.Element {
       <header class="watch-head">
         <div>
           <h1>{title}</h1>
-          <About stream={stream} live={playing.flowing} />
+          {(stream || !refused) && <About stream={stream} live={playing.flowing} />}
         </div>
-        <div class="actions">
-          <WayChoice choice={choice} onChoose={setChoice} />
-          <button type="button" onClick={() => setSharing(true)}>
-            <Icon name="share" /> Share
-          </button>
-        </div>
+        {!refused && (
+          <div class="actions">
+            <WayChoice choice={choice} onChoose={setChoice} />
+            <button type="button" onClick={() => setSharing(true)}>
+              <Icon name="share" /> Share
+            </button>
+          </div>
+        )}
       </header>
       {(playing.flowing || stream?.live) && <Figures playing={playing} stream={stream} />}
       {sharing && <Share id={id} stream={stream} onClose={() => setSharing(false)} />}

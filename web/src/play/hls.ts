@@ -1,5 +1,5 @@
 /**
- * Plays by HLS, where UDP does not get through. The library is loaded only then; where the browser plays HLS itself and knows no Media Source
+ * Plays by HLS, where WebRTC does not get through. The library is loaded only then; where the browser plays HLS itself and knows no Media Source
  * Extensions (iPhone), it does. Same states as by WHEP (`rtc/player.ts`).
  */
 import type Hls from "hls.js/light";

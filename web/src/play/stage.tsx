@@ -68,8 +68,8 @@ function Curtain({
       <div class="curtain" role="alert" data-code="media-blocked">
         <p class="big">No picture comes through</p>
         <p>
-          The server answers, but this network probably blocks UDP. HLS goes through nearly everywhere, some seconds
-          later.
+          The server answers, but this network probably lets no WebRTC through. HLS goes through nearly everywhere, some
+          seconds later.
         </p>
         <div class="actions">
           <button type="button" class="primary" onClick={byHls}>

@@ -1,4 +1,4 @@
-/** One player in a page: WHEP first; HLS when UDP does not get through, or when the viewer wants it. */
+/** One player in a page: WHEP first; HLS when media does not get through, or when the viewer wants it. */
 import type { RefObject } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { LIVE_BASE } from "../config";

@@ -1,5 +1,6 @@
 /** Small parts that every page is put together from. */
 import type { ComponentChildren, JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import type { Stream, Visibility } from "../api/types";
 import { Icon, type IconName } from "./icons";
 
@@ -132,8 +133,14 @@ export const watchPath = ({ id }: Pick<Stream, "id">): string => `/watch/${id}`;
 
 /** Ways through one thing's pages. */
 export function Tabs({ label, tabs, now }: { label: string; tabs: [string, string][]; now: string }): JSX.Element {
+  const nav = useRef<HTMLElement>(null);
+  // Where they do not all fit, the one that is looked at is among those that are seen.
+  useEffect(() => {
+    const tab = nav.current?.querySelector<HTMLElement>("[aria-current]");
+    if (nav.current && tab) nav.current.scrollLeft = tab.offsetLeft - (nav.current.clientWidth - tab.offsetWidth) / 2;
+  }, [now]);
   return (
-    <nav class="tabs" aria-label={label}>
+    <nav ref={nav} class="tabs" aria-label={label}>
       {tabs.map(([href, text]) => (
         <a key={href} href={href} aria-current={href === now ? "page" : undefined}>
           {text}

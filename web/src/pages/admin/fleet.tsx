@@ -20,10 +20,10 @@ export function Fleet(): JSX.Element {
         <ul class="plain">
           {edges.data?.items.map(({ id, url, listen, version, load, state, seen_at_ms }) => (
             <li key={id} class="line wrap">
-              <span>
+              <span class="name">
                 <strong>{id}</strong> <span class="soft">{url || listen}</span>
               </span>
-              <span class="soft">
+              <span class="soft grow">
                 {count(load?.publishers ?? 0, "publisher")} · {count(load?.viewers ?? 0, "viewer")} ·{" "}
                 {load?.requests_per_second ?? 0} requests/s · {version} · heard {ago(seen_at_ms)}
               </span>
@@ -40,10 +40,10 @@ export function Fleet(): JSX.Element {
         <ul class="plain">
           {controls.data?.items.map(({ id, url, version, seen_at_ms }) => (
             <li key={id} class="line wrap">
-              <span>
+              <span class="name">
                 <strong>{id}</strong> <span class="soft">{url}</span>
               </span>
-              <span class="soft">
+              <span class="soft grow">
                 {version} · heard {ago(seen_at_ms)}
               </span>
               <State is="Ready" tone="good" />

@@ -96,14 +96,14 @@ function Nodes({ nodes }: { nodes: RouteNode[] }): JSX.Element {
                 {tone !== "good" && <State is={word} tone={tone} />}
               </span>
               <span class="soft">
-                {count(node.streams, "stream")}
+                {count(node.streams, "other stream")}
                 {node.bound == null ? "" : ` of at most ${node.bound}`} · {count(node.clients, "client")} ·{" "}
                 {bitrate(node.kbps)} · weight {node.weight}
               </span>
               {node.bound != null && (
                 <Bar
                   share={node.streams / Math.max(1, node.bound)}
-                  label={`${node.streams} of ${node.bound} streams`}
+                  label={`${node.streams} of ${node.bound} streams, this one not counted`}
                 />
               )}
               {node.why && <span>{node.why}</span>}

@@ -55,7 +55,7 @@ function One({ broadcast }: { broadcast: Broadcast }): JSX.Element {
         <span class="when">
           <strong>{day(started_at)}</strong>
           <span class="soft">
-            {span(between(started_at, ended_at))} · {protocolName(protocol)} · node {node}
+            {span(between(started_at, ended_at))} · {protocolName(protocol)} · {node}
           </span>
         </span>
         <span class="peak">

@@ -47,8 +47,8 @@ function OnAir({ stream, live }: { stream: Stream; live: NonNullable<Stream["liv
       <dl class="figures">
         <Figure label="Viewers" id="viewers" value={live.viewers} />
         <Figure label="On air for" value={span(between(live.since, undefined))} />
-        <Figure label="Arrives" value={last ? bitrate(last.kbps_in) : "–"} />
-        <Figure label="Goes out" value={last ? bitrate(last.kbps_out) : "–"} />
+        <Figure label="Arrives" value={measured(last?.kbps_in)} />
+        <Figure label="Goes out" value={measured(last?.kbps_out)} />
         <Figure label="Published by" value={protocolName(live.protocol)} />
         <Figure label="On node" value={live.node} />
       </dl>
@@ -57,6 +57,11 @@ function OnAir({ stream, live }: { stream: Stream; live: NonNullable<Stream["liv
       {data && <History samples={data.items} />}
     </div>
   );
+}
+
+/** Nodes say what they carry after some seconds: until then there is no figure, rather than a broadcast of nothing. */
+function measured(kbps: number | undefined): string {
+  return kbps ? bitrate(kbps) : "–";
 }
 
 function Start({ stream }: { stream: Stream }): JSX.Element {
