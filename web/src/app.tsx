@@ -132,7 +132,8 @@ function Shown({ route }: { route: Route }): JSX.Element {
     if (turnedAway) go(`/signin#${location.pathname}`, true);
   }, [turnedAway]);
   if (own && who.phase !== "in") return <Waiting what="Signing in" />;
-  if (operators && who.phase === "in" && who.user.role !== "admin") return <Lost why="This part is for operators." />;
+  if (operators && who.phase === "in" && who.user.role !== "admin")
+    return <Lost why="This part is for operators. Sign in with an operator's account to see it." />;
   return <Chosen route={route} />;
 }
 
@@ -160,7 +161,7 @@ function Chosen({ route }: { route: Route }): JSX.Element {
     case "admin-stream":
       return <Placement key={route.id} id={route.id} />;
     case "lost":
-      return <Lost why="This address leads nowhere." />;
+      return <Lost why="This address leads nowhere. It may have been deleted, or the link is not whole." />;
   }
 }
 
@@ -169,7 +170,7 @@ function Lost({ why }: { why: string }): JSX.Element {
   return (
     <section class="narrow">
       <h1>Nothing here</h1>
-      <p>{why} It may have been deleted, or the link is not whole.</p>
+      <p>{why}</p>
       <p>
         <a class="button primary" href="/">
           See what is live

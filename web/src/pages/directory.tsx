@@ -12,6 +12,8 @@ import { ago, count } from "../ui/time";
 
 export function Directory(): JSX.Element {
   useTitle("Live now");
+  const who = useWho();
+  const own = who.phase === "in" ? "/streams" : "/register";
   const { data, error, refetch } = useQuery(directory);
   const streams = [...(data?.items ?? [])].sort((a, b) => (b.live?.viewers ?? 0) - (a.live?.viewers ?? 0));
   return (
@@ -19,10 +21,16 @@ export function Directory(): JSX.Element {
       <Head
         title="Live now"
         lead={streams.length > 0 ? `${count(streams.length, "stream is", "streams are")} on air.` : undefined}
-      />
+      >
+        {streams.length > 0 && (
+          <a class="button" href={own}>
+            Go live yourself
+          </a>
+        )}
+      </Head>
       {data === undefined && <Refusal problem={error} again={() => void refetch()} />}
       {data === undefined && error === null && <Waiting rows={6} what="Looking for live streams" />}
-      {data && streams.length === 0 && <Nobody />}
+      {data && streams.length === 0 && <Nobody own={own} />}
       <ul class="cards">
         {streams.map((stream) => (
           <li key={stream.id}>
@@ -51,12 +59,11 @@ function Card({ stream }: { stream: Stream }): JSX.Element {
   );
 }
 
-function Nobody(): JSX.Element {
-  const who = useWho();
+function Nobody({ own }: { own: string }): JSX.Element {
   return (
     <Empty icon="live" title="Nobody is live right now">
       <p>This page looks again by itself. Or be the first: a camera and a browser are enough.</p>
-      <a class="button primary" href={who.phase === "in" ? "/streams" : "/register"}>
+      <a class="button primary" href={own}>
         Go live yourself
       </a>
     </Empty>

@@ -111,7 +111,14 @@ function Create({ onMade, onClose }: { onMade: (stream: NewStream) => void; onCl
       <form onSubmit={(event) => void submit(event)}>
         <label>
           Title
-          <input name="title" required maxLength={120} placeholder="Evening show" />
+          <input
+            name="title"
+            required
+            maxLength={120}
+            pattern=".*\S.*"
+            title="Something to call it by"
+            placeholder="Evening show"
+          />
         </label>
         <fieldset>
           <legend>Who may watch</legend>

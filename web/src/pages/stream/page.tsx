@@ -27,7 +27,10 @@ export function StreamPage({ id, tab }: { id: string; tab: StreamTab }): JSX.Ele
     return error === null ? (
       <Waiting what="Loading the stream" />
     ) : (
-      <Refusal problem={error} again={() => void refetch()} />
+      <>
+        <Head title="Your stream" back={{ href: "/streams", label: "My streams" }} />
+        <Refusal problem={error} again={() => void refetch()} />
+      </>
     );
   }
   const base = `/streams/${id}`;

@@ -53,7 +53,14 @@ function Form({ stream }: { stream: Stream }): JSX.Element {
       <h2>Title and audience</h2>
       <label>
         Title
-        <input name="title" required maxLength={120} defaultValue={stream.title} />
+        <input
+          name="title"
+          required
+          maxLength={120}
+          pattern=".*\S.*"
+          title="Something to call it by"
+          defaultValue={stream.title}
+        />
       </label>
       <fieldset>
         <legend>Who may watch</legend>
