@@ -31,6 +31,16 @@ export async function violations(page) {
     );
 }
 
+/** Whether every chart has something on it: another size or scheme is another drawing. Runs in the page. */
+function drawn() {
+  return [...document.querySelectorAll(".plot")].every((plot) => {
+    const canvas = plot.querySelector("canvas");
+    if (!canvas || Math.abs(canvas.clientWidth - plot.clientWidth) > 1) return false;
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return data.some((value) => value > 0);
+  });
+}
+
 /** `pages`: name, path, what to wait for, and what to do before the picture. All are shown by one `page`, which may be signed in. */
 export async function pictures(page, base, folder, pages) {
   const wrong = [];
@@ -44,6 +54,7 @@ export async function pictures(page, base, folder, pages) {
       await page.setViewportSize(viewport);
       for (const colorScheme of SCHEMES) {
         await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+        await page.waitForFunction(drawn);
         await page.screenshot({ path: `${folder}/${name}-${size}-${colorScheme}.png`, fullPage: true });
         // Colours differ by scheme, targets by size.
         if (size === "360" && colorScheme === "dark") continue;
@@ -59,7 +70,13 @@ export async function pictures(page, base, folder, pages) {
 /** Pages that need nobody signed in. */
 export const open_pages = (live) => [
   { name: "directory", path: "/", wait: ".cards li, .empty" },
-  { name: "watch", path: `/watch/${live}`, wait: '.stage[data-flowing="true"]' },
+  {
+    name: "watch",
+    path: `/watch/${live}`,
+    wait: '.stage[data-flowing="true"]',
+    // Rates are known with the second reading.
+    act: async (page) => page.locator('[data-figure="kbps"]', { hasText: "bit/s" }).waitFor(),
+  },
   { name: "watch-none", path: "/watch/nosuchstream1", wait: '[data-code="stream-unknown"]' },
   { name: "signin", path: "/signin", wait: "form" },
   { name: "register", path: "/register", wait: "form" },

@@ -120,7 +120,7 @@ function options(element: HTMLElement, lines: Line[], point: (at: number | undef
     cursor: { y: false, points: { size: 7 } },
     scales: Object.fromEntries(scales.map((scale) => [scale, { range: (_, __, max) => [0, Math.max(4, max * 1.15)] }])),
     axes: [
-      axis,
+      { ...axis, space: 90, values: (_: uPlot, ticks: number[]) => ticks.map((tick) => clock(tick * 1000)) },
       ...scales.map((scale, index) => ({
         ...axis,
         scale,

@@ -136,8 +136,14 @@ export function Tabs({ label, tabs, now }: { label: string; tabs: [string, strin
   const nav = useRef<HTMLElement>(null);
   // Where they do not all fit, the one that is looked at is among those that are seen.
   useEffect(() => {
-    const tab = nav.current?.querySelector<HTMLElement>("[aria-current]");
-    if (nav.current && tab) nav.current.scrollLeft = tab.offsetLeft - (nav.current.clientWidth - tab.offsetWidth) / 2;
+    const all = nav.current;
+    if (!all) return;
+    const sizes = new ResizeObserver(() => {
+      const tab = all.querySelector<HTMLElement>("[aria-current]");
+      if (tab) all.scrollLeft = tab.offsetLeft - (all.clientWidth - tab.offsetWidth) / 2;
+    });
+    sizes.observe(all);
+    return () => sizes.disconnect();
   }, [now]);
   return (
     <nav ref={nav} class="tabs" aria-label={label}>
