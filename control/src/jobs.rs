@@ -124,7 +124,8 @@ async fn expire(state: &State) -> Result<(), JobError> {
 
 async fn prune(state: &State) -> Result<(), JobError> {
     crate::store::pg::samples::prune(&state.pg).await?;
-    for _ in 0..kicks::give_up(&state.pg).await? {
+    for given_up in kicks::give_up(&state.pg).await? {
+        tracing::warn!(node = %given_up.node, client = %given_up.client, "a kick is given up: its node did not answer for long");
         state.media.kick("given_up");
     }
     let client = state.pg.get().await?;

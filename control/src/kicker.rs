@@ -17,7 +17,9 @@ use std::{
 use tokio::sync::Notify;
 
 /// Kicks taken at once.
-const BATCH: i64 = 32;
+const BATCH: usize = 32;
+/// The same as Postgres takes it.
+const BATCH_ROWS: i64 = 32;
 /// After a refused WHIP SRS still holds the session while it reads our answer; kicked before that, it would end a session that it is about to
 /// refuse.
 pub const AFTER_REFUSAL: Duration = Duration::from_millis(AFTER_REFUSAL_MS.unsigned_abs());
@@ -61,8 +63,10 @@ impl Kicker {
     /// A kick could not be written down; it is done from memory, the oldest forgotten first.
     fn remember(&self, client: Owner) {
         let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
-        if unwritten.len() >= UNWRITTEN_MAX {
-            unwritten.pop_front();
+        if unwritten.len() >= UNWRITTEN_MAX
+            && let Some(oldest) = unwritten.pop_front()
+        {
+            tracing::warn!(node = %oldest.node, client = %oldest.client, "a kick is given up: too many wait while Postgres is away");
             self.metrics.kick("given_up");
         }
         unwritten.push_back(client);
@@ -75,8 +79,18 @@ impl Kicker {
         }
     }
 
-    fn take_unwritten(&self) -> Vec<Owner> {
-        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+    /// The oldest, at most a batch; those of `away` wait.
+    fn take_unwritten(&self, away: &[NodeId]) -> Vec<Owner> {
+        let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = Vec::new();
+        unwritten.retain(|client| {
+            let stays = taken.len() >= BATCH || away.contains(&client.node);
+            if !stays {
+                taken.push(client.clone());
+            }
+            stays
+        });
+        taken
     }
 }
 
@@ -119,15 +133,17 @@ async fn let_go(state: &State, client: &Owner) {
 /// # Errors
 /// [`PgError`].
 pub async fn run_once(state: &State) -> Result<usize, PgError> {
-    for client in state.kicker.take_unwritten() {
-        if !kick(state, &client).await {
-            state.kicker.remember(client);
-        }
-    }
     let enrolled = state.nodes.enrolments();
     let away = enrolled.keys().filter(|node| state.health.state(node) == Some(NodeState::Down));
     let away: Vec<NodeId> = away.cloned().collect();
-    let due = kicks::due(&state.pg, BATCH, &away).await?;
+    // Side by side: a node that does not answer must not make the others wait.
+    let tries = state.kicker.take_unwritten(&away).into_iter().map(|client| async move {
+        if !kick(state, &client).await {
+            state.kicker.remember(client);
+        }
+    });
+    futures_util::future::join_all(tries).await;
+    let due = kicks::due(&state.pg, BATCH_ROWS, &away).await?;
     let tries = due.iter().map(|owed| async { kick(state, &owed.client).await.then_some(owed.id) });
     let done: Vec<i64> = futures_util::future::join_all(tries).await.into_iter().flatten().collect();
     if !done.is_empty() {

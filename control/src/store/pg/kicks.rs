@@ -52,18 +52,16 @@ pub async fn due(pg: &Pg, rows_max: i64, away: &[NodeId]) -> Result<Vec<Owed>, P
     let away: Vec<&str> = away.iter().map(NodeId::as_str).collect();
     let params: [Param<'_>; 3] = [(&rows_max, Type::INT8), (&LEASE_SECONDS, Type::INT8), (&away, Type::TEXT_ARRAY)];
     let rows = many(pg, sql, &params).await?;
-    let read = |row: &kit::pg::Row| {
-        let text = |name| row.try_get::<_, String>(name);
-        Ok(Owed {
-            id: row.try_get("id")?,
-            client: Owner {
-                node: NodeId::parse(&text("node")?).map_err(|e| PgError::Away(e.into()))?,
-                service: ServiceId::parse(&text("service")?).map_err(|e| PgError::Away(e.into()))?,
-                client: ClientId::parse(&text("client_id")?).map_err(|e| PgError::Away(e.into()))?,
-            },
-        })
-    };
-    rows.iter().map(read).collect()
+    rows.iter().map(|row| Ok(Owed { id: row.try_get("id")?, client: owner(row)? })).collect()
+}
+
+fn owner(row: &kit::pg::Row) -> Result<Owner, PgError> {
+    let text = |name| row.try_get::<_, String>(name);
+    Ok(Owner {
+        node: NodeId::parse(&text("node")?).map_err(|e| PgError::Away(e.into()))?,
+        service: ServiceId::parse(&text("service")?).map_err(|e| PgError::Away(e.into()))?,
+        client: ClientId::parse(&text("client_id")?).map_err(|e| PgError::Away(e.into()))?,
+    })
 }
 
 /// Strikes out kicks that are done.
@@ -97,13 +95,13 @@ pub async fn forget_other_runs(pg: &Pg, node: &NodeId, service: &ServiceId) -> R
     many(pg, sql, &[(&node.as_str(), Type::TEXT), (&service.as_str(), Type::TEXT)]).await.map(|_| ())
 }
 
-/// Gives up what is too old; how many.
+/// Gives up what is too old; whom.
 ///
 /// # Errors
 /// [`PgError`].
-pub async fn give_up(pg: &Pg) -> Result<usize, PgError> {
-    let sql = "DELETE FROM owed_kicks WHERE created_at < now() - make_interval(secs => $1) RETURNING id";
-    Ok(many(pg, sql, &[(&GIVE_UP_SECONDS, Type::INT8)]).await?.len())
+pub async fn give_up(pg: &Pg) -> Result<Vec<Owner>, PgError> {
+    let sql = "DELETE FROM owed_kicks WHERE created_at < now() - make_interval(secs => $1) RETURNING node, service, client_id";
+    many(pg, sql, &[(&GIVE_UP_SECONDS, Type::INT8)]).await?.iter().map(owner).collect()
 }
 
 /// How many are owed, for the metrics.
