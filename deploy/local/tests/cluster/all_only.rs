@@ -112,3 +112,13 @@ async fn alerts_rise_by_real_faults_and_no_panel_is_empty() {
     Box::pin(crate::observe::alerts_rise_and_panels_have_data("alerts_rise_by_real_faults_and_no_panel_is_empty"))
         .await;
 }
+
+#[tokio::test]
+async fn alerts_rise_by_load_and_by_publishers_at_a_node() {
+    Box::pin(crate::faults::of_load("alerts_rise_by_load_and_by_publishers_at_a_node")).await;
+}
+
+#[tokio::test]
+async fn alerts_rise_by_nodes_that_come_and_go_and_by_stores_long_away() {
+    Box::pin(crate::faults::of_nodes_and_stores("alerts_rise_by_nodes_that_come_and_go_and_by_stores_long_away")).await;
+}

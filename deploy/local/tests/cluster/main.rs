@@ -9,6 +9,7 @@ mod chaos;
 mod clients;
 mod command;
 mod doctor;
+mod faults;
 mod files;
 mod front;
 mod observe;

@@ -1,40 +1,38 @@
-//! Prometheus beside a cluster: real faults make the alerts rise, and every panel of every dashboard has data afterwards.
+//! Prometheus beside a cluster: real faults make the alerts rise, and every panel of every dashboard has data afterwards. More faults: `faults.rs`.
 use crate::support::{PATIENCE, Up, repository};
 use keystone::{
     api::Api,
     config::{Config, Media},
     media::{self, PlayOptions, PublishOptions, SessionHandle},
     observe,
+    plan::Options,
 };
 use proto::{ids::StreamId, session::Role, stream::Visibility};
 use rustix::process::Signal;
 use serde_json::Value;
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use tokio::time::Instant;
 
 /// Scrapes and rules are 2 s apart.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Longest wait for an alert: a rate needs two scrapes, and some faults take a while to be found.
 const RISES_WITHIN: Duration = Duration::from_secs(40);
+/// An alert has to be there for so long, more than a turn of the rules: two scrapes that do not fit together are gone by then.
+const HOLDS: Duration = Duration::from_secs(3);
 
-struct Watched {
-    up: Up,
+/// A cluster and its Prometheus.
+pub(crate) struct Watched {
+    pub(crate) up: Up,
     prometheus: String,
-    http: reqwest::Client,
+    pub(crate) http: reqwest::Client,
 }
 
 /// Alerts by real faults, then the panels.
 pub(crate) async fn alerts_rise_and_panels_have_data(test: &str) {
-    let mut up = Up::start(Media::Builtin).await;
-    let specs = match observe::specs(up.cluster.plan(), &Config::from_process().unwrap()) {
-        Ok(specs) => specs,
-        Err(error) => {
-            kit::testing::skipped(test, &error.to_string());
-            return up.stop().await;
-        }
-    };
-    up.cluster.children().start(specs).await.unwrap();
-    let prometheus = format!("http://127.0.0.1:{}/api/v1", up.cluster.plan().ports.prometheus());
-    let mut watched = Watched { up, prometheus, http: reqwest::Client::new() };
+    let Some(mut watched) = Watched::start(test, |options| options).await else { return };
     let stream = watched.up.stream(Visibility::Private).await.id;
     let play = watched.up.token(&stream, Role::Play).await.token;
     let publisher = watched.publish(&stream).await;
@@ -51,6 +49,22 @@ pub(crate) async fn alerts_rise_and_panels_have_data(test: &str) {
 }
 
 impl Watched {
+    /// `None`, and a word about it, where there is no Prometheus.
+    pub(crate) async fn start(test: &str, change: impl FnOnce(Options) -> Options) -> Option<Self> {
+        let mut up = Up::start_with(Media::Builtin, change).await;
+        let specs = match observe::specs(up.cluster.plan(), &Config::from_process().unwrap()) {
+            Ok(specs) => specs,
+            Err(error) => {
+                kit::testing::skipped(test, &error.to_string());
+                up.stop().await;
+                return None;
+            }
+        };
+        up.cluster.children().start(specs).await.unwrap();
+        let prometheus = format!("http://127.0.0.1:{}/api/v1", up.cluster.plan().ports.prometheus());
+        Some(Self { up, prometheus, http: reqwest::Client::new() })
+    }
+
     async fn publish(&self, stream: &StreamId) -> SessionHandle {
         let token = Some(self.up.token(stream, Role::Publish).await.token);
         let local_ip = Some(self.up.cluster.plan().candidate());
@@ -68,13 +82,13 @@ impl Watched {
         crate::support::eventually("it can be watched", async || media::play(options()).await.ok()).await
     }
 
-    async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Value {
+    pub(crate) async fn ask(&self, path: &str, query: &[(&str, &str)]) -> Value {
         let answer = self.http.get(format!("{}/{path}", self.prometheus)).query(query).send().await.unwrap();
         answer.json().await.unwrap()
     }
 
     /// Waits until a query has a result.
-    async fn scraped(&self, query: &str) {
+    pub(crate) async fn scraped(&self, query: &str) {
         let holds = async {
             while self.ask("query", &[("query", query)]).await["data"]["result"].as_array().is_none_or(Vec::is_empty) {
                 tokio::time::sleep(LOOK_EVERY).await;
@@ -83,18 +97,20 @@ impl Watched {
         tokio::time::timeout(RISES_WITHIN, holds).await.unwrap_or_else(|_| panic!("{query} never held"));
     }
 
-    /// Waits until these alerts are pending or firing, all at some time.
-    async fn rises(&self, names: &[&str]) {
+    /// Waits until each of these alerts was pending or firing for [`HOLDS`].
+    pub(crate) async fn rises(&self, names: &[&str]) {
         let mut left: BTreeSet<&str> = names.iter().copied().collect();
-        let began = tokio::time::Instant::now();
+        let (began, mut since) = (Instant::now(), BTreeMap::new());
         while !left.is_empty() {
-            assert!(began.elapsed() < RISES_WITHIN, "never rose: {left:?}");
-            for alert in self.ask("alerts", &[]).await["data"]["alerts"].as_array().into_iter().flatten() {
-                left.remove(alert["labels"]["alertname"].as_str().unwrap_or_default());
-            }
+            assert!(began.elapsed() < RISES_WITHIN, "never rose, or not for {HOLDS:?}: {left:?}");
+            let told = self.ask("alerts", &[]).await;
+            let alerts = told["data"]["alerts"].as_array().into_iter().flatten();
+            let up: BTreeSet<&str> = alerts.filter_map(|alert| alert["labels"]["alertname"].as_str()).collect();
+            since.retain(|name, _| up.contains(name));
+            left.retain(|name| !up.contains(name) || since.entry(*name).or_insert_with(Instant::now).elapsed() < HOLDS);
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        println!("rose: {}", names.join(", "));
+        println!("rose within {:?}: {}", began.elapsed(), names.join(", "));
     }
 
     /// What strangers and clients do wrong.

@@ -70,7 +70,8 @@ impl Up {
         Self::start_with(media, |options| Options { host, ..options }).await
     }
 
-    async fn start_with(media: Media, change: impl FnOnce(Options) -> Options) -> Self {
+    /// The same with other options.
+    pub(crate) async fn start_with(media: Media, change: impl FnOnce(Options) -> Options) -> Self {
         let dir = Scratch::new("cluster");
         let options = Options {
             ports: PortBase::Free,
