@@ -1,5 +1,5 @@
 import { QueryClientProvider } from "@tanstack/preact-query";
-import { cleanup, fireEvent, render, screen, waitFor } from "@testing-library/preact";
+import { act, cleanup, fireEvent, render, screen, waitFor } from "@testing-library/preact";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { queries } from "../src/api/queries";
 import { App } from "../src/app";
@@ -131,4 +131,19 @@ test("own pages send a stranger to sign in, and back after", async () => {
   fireEvent.submit(form.form as HTMLFormElement);
   await screen.findByRole("heading", { name: "My streams" });
   expect(location.pathname).toBe("/streams");
+});
+
+test("a time that goes by is written anew, though nothing else changes", async () => {
+  const { Since } = await import("../src/ui/parts");
+  vi.useFakeTimers();
+  try {
+    render(<Since of={{ since: new Date(Date.now() - 50_000).toISOString() }} />);
+    expect(screen.getByText("50 s ago")).toBeTruthy();
+    await act(() => {
+      vi.advanceTimersByTime(15_000);
+    });
+    expect(screen.getByText("1 min ago")).toBeTruthy();
+  } finally {
+    vi.useRealTimers();
+  }
 });

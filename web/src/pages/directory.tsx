@@ -6,9 +6,9 @@ import { directory } from "../api/queries";
 import type { Stream } from "../api/types";
 import { useTitle } from "../router";
 import { Refusal } from "../ui/notice";
-import { Empty, Head, Lamp, Waiting, watchPath } from "../ui/parts";
+import { Empty, Head, Lamp, Since, Waiting, watchPath } from "../ui/parts";
 import { Picture } from "../ui/picture";
-import { ago, count } from "../ui/time";
+import { count } from "../ui/time";
 
 export function Directory(): JSX.Element {
   useTitle("Live now");
@@ -53,7 +53,12 @@ function Card({ stream }: { stream: Stream }): JSX.Element {
       <span class="title">{stream.title}</span>
       <span class="soft">
         {stream.owner_name}
-        {stream.live && ` · started ${ago(stream.live.since)}`}
+        {stream.live && (
+          <>
+            {" · started "}
+            <Since of={stream.live} />
+          </>
+        )}
       </span>
     </a>
   );

@@ -14,8 +14,8 @@ import { Copy } from "../ui/copy";
 import { Dialog } from "../ui/dialog";
 import { Icon } from "../ui/icons";
 import { Note } from "../ui/notice";
-import { Figure, Lamp, VisibilityTag } from "../ui/parts";
-import { ago, bitrate, count, delay } from "../ui/time";
+import { Figure, Lamp, Since, VisibilityTag } from "../ui/parts";
+import { bitrate, count, delay } from "../ui/time";
 
 export function Watch({ id }: { id: string }): JSX.Element {
   const who = useWho();
@@ -99,7 +99,11 @@ function About({ stream, live }: { stream: Stream | undefined; live: boolean }):
       <Lamp on={live || Boolean(stream?.live)} />
       {stream && <span>{stream.owner_name}</span>}
       {stream && stream.visibility !== "public" && <VisibilityTag of={stream.visibility} />}
-      {stream?.live && <span class="soft">started {ago(stream.live.since)}</span>}
+      {stream?.live && (
+        <span class="soft">
+          started <Since of={stream.live} />
+        </span>
+      )}
     </p>
   );
 }

@@ -1,8 +1,9 @@
 /** Small parts that every page is put together from. */
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Stream, Visibility } from "../api/types";
 import { Icon, type IconName } from "./icons";
+import { ago } from "./time";
 
 /** Page head: a title, what belongs beside it, and a way back. */
 export function Head({
@@ -86,6 +87,24 @@ export function VisibilityTag({ of }: { of: Visibility }): JSX.Element {
       {VISIBILITY[of].label}
     </span>
   );
+}
+
+/** How often a time that goes by is written anew, ms. */
+const TICK_MS = 5_000;
+
+/** Words that time alone changes, as in "3 min ago": what is read from the server stays the same meanwhile. */
+export function Ticking({ text }: { text: () => string }): JSX.Element {
+  const [, turn] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => turn((n) => n + 1), TICK_MS);
+    return () => clearInterval(timer);
+  }, []);
+  return <>{text()}</>;
+}
+
+/** How long ago a broadcast began. */
+export function Since({ of }: { of: { since: string } }): JSX.Element {
+  return <Ticking text={() => ago(of.since)} />;
 }
 
 /** A tag whose colour says how well something is. */

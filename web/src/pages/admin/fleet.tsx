@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/preact-query";
 import type { JSX } from "preact";
 import { controls as controlsQuery, edges as edgesQuery } from "../../api/queries";
 import { Refusal } from "../../ui/notice";
-import { State, Waiting } from "../../ui/parts";
+import { State, Ticking, Waiting } from "../../ui/parts";
 import { ago, count } from "../../ui/time";
 
 export function Fleet(): JSX.Element {
@@ -25,7 +25,7 @@ export function Fleet(): JSX.Element {
               </span>
               <span class="soft grow">
                 {count(load?.publishers ?? 0, "publisher")} · {count(load?.viewers ?? 0, "viewer")} ·{" "}
-                {load?.requests_per_second ?? 0} requests/s · {version} · heard {ago(seen_at_ms)}
+                {load?.requests_per_second ?? 0} requests/s · {version} · heard <Ticking text={() => ago(seen_at_ms)} />
               </span>
               <State is={state === "draining" ? "Leaving" : "Ready"} tone={state === "draining" ? "warn" : "good"} />
             </li>
@@ -44,7 +44,7 @@ export function Fleet(): JSX.Element {
                 <strong>{id}</strong> <span class="soft">{url}</span>
               </span>
               <span class="soft grow">
-                {version} · heard {ago(seen_at_ms)}
+                {version} · heard <Ticking text={() => ago(seen_at_ms)} />
               </span>
               <State is="Ready" tone="good" />
             </li>

@@ -6,7 +6,7 @@ import type { Node } from "../../api/types";
 import { Chart } from "../../ui/charts";
 import { Icon } from "../../ui/icons";
 import { Refusal } from "../../ui/notice";
-import { Bar, Empty, Figure, State, Waiting } from "../../ui/parts";
+import { Bar, Empty, Figure, State, Ticking, Waiting } from "../../ui/parts";
 import { ago, bitrate, count, span } from "../../ui/time";
 import { useLoadSeen } from "./seen";
 import { shares, standing } from "./shares";
@@ -73,7 +73,8 @@ function Card({ node }: { node: Node }): JSX.Element {
       </span>
       <Bar share={cpu} label={`CPU ${Math.round(cpu * 100)} %`} tone={cpu > 0.8 ? "bad" : ""} />
       <span class="soft">
-        CPU {Math.round(cpu * 100)} %{node.info ? ` · heard ${ago(node.info.seen_at_ms)}` : ""}
+        CPU {Math.round(cpu * 100)} %
+        {node.info && <Ticking text={() => ` · heard ${ago(node.info?.seen_at_ms ?? 0)}`} />}
       </span>
       {node.warnings.length > 0 && (
         <span class="tag warn">{count(node.warnings.length, "known fault")} of its version</span>

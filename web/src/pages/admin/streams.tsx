@@ -3,7 +3,7 @@ import { useInfiniteQuery } from "@tanstack/preact-query";
 import type { JSX } from "preact";
 import { allStreams } from "../../api/queries";
 import type { Stream } from "../../api/types";
-import { Empty, Lamp, VisibilityTag } from "../../ui/parts";
+import { Empty, Lamp, Ticking, VisibilityTag } from "../../ui/parts";
 import { ago } from "../../ui/time";
 import { protocolName } from "../../ui/words";
 import { type Columns, Listing } from "./listing";
@@ -19,7 +19,7 @@ const COLUMNS: Columns<Stream> = {
   Viewers: ({ live }) => live?.viewers ?? "–",
   Node: ({ live }) => (live ? <a href={`/admin/nodes/${live.node}`}>{live.node}</a> : "–"),
   By: ({ live }) => (live ? protocolName(live.protocol) : "–"),
-  Made: ({ created_at }) => ago(created_at),
+  Made: ({ created_at }) => <Ticking text={() => ago(created_at)} />,
 };
 
 export function AllStreams(): JSX.Element {

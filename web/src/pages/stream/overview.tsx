@@ -8,7 +8,7 @@ import { History } from "../../ui/charts";
 import { Copy } from "../../ui/copy";
 import { Icon } from "../../ui/icons";
 import { Refusal } from "../../ui/notice";
-import { Figure, Waiting, watchPath } from "../../ui/parts";
+import { Figure, Ticking, Waiting, watchPath } from "../../ui/parts";
 import { between, bitrate, span } from "../../ui/time";
 import { protocolName } from "../../ui/words";
 import { NewKey } from "./key";
@@ -46,7 +46,7 @@ function OnAir({ stream, live }: { stream: Stream; live: NonNullable<Stream["liv
       <h2>On air</h2>
       <dl class="figures">
         <Figure label="Viewers" id="viewers" value={live.viewers} />
-        <Figure label="On air for" value={span(between(live.since, undefined))} />
+        <Figure label="On air for" value={<Ticking text={() => span(between(live.since, undefined))} />} />
         <Figure label="Arrives" value={measured(last?.kbps_in)} />
         <Figure label="Goes out" value={measured(last?.kbps_out)} />
         <Figure label="Published by" value={protocolName(live.protocol)} />

@@ -8,8 +8,8 @@ import { type StreamTab, useTitle } from "../../router";
 import { Icon } from "../../ui/icons";
 import { lazy } from "../../ui/lazy";
 import { Refusal } from "../../ui/notice";
-import { Head, Lamp, Tabs, VisibilityTag, Waiting, watchPath } from "../../ui/parts";
-import { ago, count } from "../../ui/time";
+import { Head, Lamp, Since, Tabs, VisibilityTag, Waiting, watchPath } from "../../ui/parts";
+import { count } from "../../ui/time";
 import { Encoder } from "./encoder";
 import { Broadcasts } from "./history";
 import { Overview } from "./overview";
@@ -54,7 +54,7 @@ export function StreamPage({ id, tab }: { id: string; tab: StreamTab }): JSX.Ele
         <VisibilityTag of={stream.visibility} />
         {stream.live && (
           <span class="soft">
-            {count(stream.live.viewers, "viewer")} · started {ago(stream.live.since)}
+            {count(stream.live.viewers, "viewer")} · started <Since of={stream.live} />
           </span>
         )}
       </p>

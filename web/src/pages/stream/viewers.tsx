@@ -7,7 +7,7 @@ import { queries, viewers } from "../../api/queries";
 import type { Session, Stream } from "../../api/types";
 import { Confirm } from "../../ui/dialog";
 import { Refusal } from "../../ui/notice";
-import { Empty, Scroll, State, Waiting } from "../../ui/parts";
+import { Empty, Scroll, State, Ticking, Waiting } from "../../ui/parts";
 import { ago, bitrate } from "../../ui/time";
 import { Timeline } from "../../ui/timeline";
 import { protocolName } from "../../ui/words";
@@ -86,7 +86,9 @@ export function SessionTable({
                   </td>
                 )}
                 <td>{protocolName(session.protocol)}</td>
-                <td>{ago(session.opened_at)}</td>
+                <td>
+                  <Ticking text={() => ago(session.opened_at)} />
+                </td>
                 <td>{session.kbps == null ? "–" : bitrate(session.kbps)}</td>
                 <td>{session.ip ?? "–"}</td>
                 <td>{session.node}</td>
