@@ -25,6 +25,8 @@ use tokio::task::JoinSet;
 
 /// Encoders at once.
 const ENCODERS: usize = 100;
+/// Of them, how many are let in at once: the edge bounds what one address has half open.
+const OPENING: usize = 16;
 /// How long they publish.
 const FOR: Duration = Duration::from_secs(10);
 /// Threads of either proxy.
@@ -65,14 +67,15 @@ pub async fn run() -> anyhow::Result<Report> {
 
 /// CPU seconds of `process` for a gigabyte.
 async fn load(process: &Process, at: SocketAddr, streams: &[Published]) -> anyhow::Result<f64> {
-    let mut open = JoinSet::new();
-    for stream in streams {
-        let name = format!("{}?token={}", stream.stream, stream.token);
-        open.spawn(Encoder::open(at, name));
-    }
     let mut encoders = Vec::new();
-    while let Some(opened) = open.join_next().await {
-        encoders.push(opened??);
+    for some in streams.chunks(OPENING) {
+        let mut open = JoinSet::new();
+        for stream in some {
+            open.spawn(Encoder::open(at, format!("{}?token={}", stream.stream, stream.token)));
+        }
+        while let Some(opened) = open.join_next().await {
+            encoders.push(opened??);
+        }
     }
     let before = process.cpu_seconds()?;
     let mut sending = JoinSet::new();

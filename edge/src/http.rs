@@ -14,6 +14,7 @@ pub(crate) mod health;
 pub(crate) mod hls;
 pub(crate) mod hooks;
 pub(crate) mod ice_server;
+pub(crate) mod pieces;
 pub(crate) mod query;
 pub(crate) mod sessions;
 pub(crate) mod srs_form;

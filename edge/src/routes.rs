@@ -35,32 +35,34 @@ fn table(config: &mut ServiceConfig) {
     config.service(node(proto::srs::REGISTER_PATH).route(web::post().to(hooks::register)));
     let versions = resource([proto::srs::VERSIONS_PATH.to_owned(), format!("{}/", proto::srs::VERSIONS_PATH)]);
     config.service(versions.route(web::get().to(versions::get)).default_service(to(health::refuse)));
-    for prefix in PREFIXES {
-        let path = |rest: &str| format!("{prefix}/{rest}");
-        let whip = endpoint(&path("whip/{stream}")).route(web::get().to(whip::get)).route(web::head().to(whip::get));
-        config.service(whip.route(web::post().to(whip::post)));
-        let whep = endpoint(&path("whep/{stream}")).route(web::get().to(whep::get)).route(web::head().to(whep::get));
-        config.service(whep.route(web::post().to(whep::post)));
-        config.service(session(&path("sessions/{handle}")));
-        let form = |rest: &str| srs_form(&path(rest));
-        config.service(form("whip").route(web::post().to(srs_form::publish)));
-        config.service(form("whep").route(web::post().to(srs_form::play)));
-        config.service(form("whip-play").route(web::post().to(srs_form::play)));
-        config.service(form("publish").route(web::post().to(srs_json::publish)));
-        config.service(form("play").route(web::post().to(srs_json::play)));
+    // Scopes, because a prefix is compared as text: only what is below it is matched pattern by pattern.
+    for folder in FOLDERS {
+        config.service(web::scope(folder).configure(media).default_service(to(nothing_here)));
     }
-    media(config);
+    for prefix in PREFIXES {
+        config.service(web::scope(prefix).configure(signalling).default_service(to(nothing_here)));
+    }
+}
+
+fn signalling(config: &mut ServiceConfig) {
+    let whip = endpoint("/whip/{stream}").route(web::get().to(whip::get)).route(web::head().to(whip::get));
+    config.service(whip.route(web::post().to(whip::post)));
+    let whep = endpoint("/whep/{stream}").route(web::get().to(whep::get)).route(web::head().to(whep::get));
+    config.service(whep.route(web::post().to(whep::post)));
+    config.service(session("/sessions/{handle}"));
+    config.service(srs_form("/whip").route(web::post().to(srs_form::publish)));
+    config.service(srs_form("/whep").route(web::post().to(srs_form::play)));
+    config.service(srs_form("/whip-play").route(web::post().to(srs_form::play)));
+    config.service(srs_form("/publish").route(web::post().to(srs_json::publish)));
+    config.service(srs_form("/play").route(web::post().to(srs_json::play)));
 }
 
 /// What is fetched: playlists, segments, endless FLV, pictures.
 fn media(config: &mut ServiceConfig) {
-    for folder in FOLDERS {
-        let path = |rest: &str| format!("{folder}/{rest}");
-        config.service(fetched(&path("{playlist:[^/]+[.]m3u8}"), hls::playlist));
-        config.service(fetched(&path("{segment:[^/]+[.](?:ts|m4s|mp4)}"), hls::segment));
-        config.service(fetched(&path("{flv:[^/]+[.]flv}"), flv::get));
-        config.service(fetched(&path("{thumbnail:[^/]+[.]jpg}"), thumbnail::get));
-    }
+    config.service(fetched("/{playlist:[^/]+[.]m3u8}", hls::playlist));
+    config.service(fetched("/{segment:[^/]+[.](?:ts|m4s|mp4)}", hls::segment));
+    config.service(fetched("/{flv:[^/]+[.]flv}", flv::get));
+    config.service(fetched("/{thumbnail:[^/]+[.]jpg}", thumbnail::get));
 }
 
 fn fetched<H, Args>(path: &str, handler: H) -> Resource

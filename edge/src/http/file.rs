@@ -1,5 +1,6 @@
 //! Answers that are files: entity tags, ranges, what caches may do; and which status a refusal has where a player asks for a file.
 
+use super::pieces::Pieces;
 use crate::ApiError;
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -51,7 +52,7 @@ pub(crate) fn answer(req: &HttpRequest, file: File) -> (HttpResponse, usize) {
         Some(body) => {
             let sent = if req.method() == actix_web::http::Method::HEAD { 0 } else { body.len() };
             answer.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(file.kind)));
-            (answer.body(body), sent)
+            (answer.body(Pieces(body)), sent)
         }
     }
 }
