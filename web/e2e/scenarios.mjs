@@ -187,6 +187,8 @@ export async function away({ browser, base, said, step, shot }) {
   const other = await open(browser, said);
   const email = await register(other, base);
   await other.goto(`${base}/account`);
+  // The page has its new cookie by then: one that comes after the clearing would be a sign-in again.
+  await other.getByRole("heading", { name: "Account", exact: true }).waitFor();
   await other.context().clearCookies();
   await other.goto(`${base}/account`);
   await other.getByText("Your sign-in has ended").waitFor();
