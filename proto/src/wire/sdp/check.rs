@@ -203,7 +203,9 @@ pub(super) fn source_tracks(part: &Section) -> BTreeMap<u32, Option<&str>> {
     }
     let own = part.block.attribute("msid").and_then(second);
     let mut tracks = BTreeMap::new();
-    for (number, name, value) in part.block.attributes("ssrc").filter_map(attribute::source) {
+    // A line without a value is not passed on, so it makes no source either.
+    let told = part.block.attributes("ssrc").filter_map(attribute::source).filter(|(_, _, value)| value.is_some());
+    for (number, name, value) in told {
         let entry = tracks.entry(number).or_insert(own);
         if let (true, Some(track)) = (name == "msid", value.and_then(second)) {
             *entry = Some(track);
