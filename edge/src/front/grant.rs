@@ -276,6 +276,8 @@ impl Grant {
         };
         actor.opened(NewSession { id: session, role: wanted.role, at, pass }).await;
         if let Some(Hold { turn, reserved }) = hold {
+            // It has taken in both by then: who comes to play right behind a publisher's success finds the stream.
+            drop(actor.place().await);
             reserved.keep();
             drop(turn);
         }

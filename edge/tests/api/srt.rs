@@ -50,6 +50,11 @@ impl Srt {
         Caller::call(self.world.srt(0), Call::plain(stream_id)).await
     }
 
+    /// One that is let in.
+    async fn open(&self, stream_id: &str) -> Open {
+        self.call(stream_id).await.unwrap_or_else(|why| panic!("refused with {why}: {stream_id}"))
+    }
+
     fn publish(&self, stream: &str) -> String {
         format!("#!::r=live/{stream},m=publish,token={}", self.world.stream_key(stream))
     }
@@ -73,7 +78,7 @@ fn cam() -> StreamId {
 #[actix_web::test]
 async fn a_publisher_reaches_its_node_with_a_ticket_in_place_of_its_key() {
     let srt = Srt::start().await;
-    let open = srt.call(&srt.publish("cam")).await.ok().unwrap();
+    let open = srt.open(&srt.publish("cam")).await;
     let seen = srt.nodes[0].seen();
     let (_, socket, stream_id, _) = &seen.conclusions[0];
     assert_eq!(*socket, open.caller.id, "socket ids are end to end");
@@ -99,7 +104,7 @@ async fn a_publisher_reaches_its_node_with_a_ticket_in_place_of_its_key() {
 #[actix_web::test]
 async fn a_burst_passes_whole_and_in_order() {
     let srt = Srt::start().await;
-    let open = srt.call(&srt.publish("cam")).await.ok().unwrap();
+    let open = srt.open(&srt.publish("cam")).await;
     let sent: Vec<Vec<u8>> = (0..200_u16).map(|n| [n.to_be_bytes().as_slice(), &[0x47; 1314]].concat()).collect();
     // As many at once as a socket's default queue holds.
     for (wave, media) in sent.chunks(40).enumerate() {
@@ -126,8 +131,8 @@ async fn a_burst_passes_whole_and_in_order() {
 async fn viewers_follow_what_came_by_srt_and_only_that() {
     let srt = Srt::start().await;
     assert_eq!(srt.refused("#!::r=live/cam,m=request").await, 1404, "nobody publishes");
-    let _publisher = srt.call(&srt.publish("cam")).await.ok().unwrap();
-    let viewer = srt.call("#!::r=live/cam,m=request").await.ok().unwrap();
+    let _publisher = srt.open(&srt.publish("cam")).await;
+    let viewer = srt.open("#!::r=live/cam,m=request").await;
     let seen = srt.nodes[0].seen();
     assert!(seen.conclusions[1].2.starts_with("#!::r=live/cam,m=request,kst="));
     assert_eq!(seen.callers().len(), 2, "each caller has a socket of its own towards the node");
@@ -155,7 +160,7 @@ async fn each_refusal_has_its_reason() {
     assert_eq!(srt.refused("#!::r=live/cam,m=play").await, 1405);
     let old = Call { version: 4, ..Call::plain("live/cam") };
     assert_eq!(Caller::call(srt.world.srt(0), old).await.err(), Some(8), "an old handshake");
-    let _publisher = srt.call(&srt.publish("cam")).await.ok().unwrap();
+    let _publisher = srt.open(&srt.publish("cam")).await;
     assert_eq!(srt.refused(&srt.publish("cam")).await, 1409, "somebody publishes");
     let again = format!("{},takeover=1", srt.publish("cam"));
     assert!(srt.call(&again).await.is_ok(), "unless it takes over");
@@ -164,8 +169,8 @@ async fn each_refusal_has_its_reason() {
 #[actix_web::test]
 async fn news_cut_both_sides_at_once() {
     let srt = Srt::start().await;
-    let publisher = srt.call(&srt.publish("cam")).await.ok().unwrap();
-    let viewer = srt.call("live/cam").await.ok().unwrap();
+    let publisher = srt.open(&srt.publish("cam")).await;
+    let viewer = srt.open("live/cam").await;
     let seen = srt.nodes[0].seen();
     let session = |index: usize| {
         let text = seen.conclusions[index].2.rsplit('=').next().unwrap().to_owned();
@@ -189,7 +194,7 @@ async fn news_cut_both_sides_at_once() {
 #[actix_web::test]
 async fn the_nodes_end_is_the_callers() {
     let srt = Srt::start().await;
-    let open = srt.call(&srt.publish("cam")).await.ok().unwrap();
+    let open = srt.open(&srt.publish("cam")).await;
     srt.nodes[0].shutdown().await;
     assert!(open.is_ended().await);
     until("the session is over", || async { srt.world.metric("keystone_edge_sessions").await == Some(0) }).await;
@@ -199,7 +204,7 @@ async fn the_nodes_end_is_the_callers() {
 #[actix_web::test]
 async fn an_edge_that_ends_tells_its_callers() {
     let srt = Srt::start().await;
-    let open = srt.call(&srt.publish("cam")).await.ok().unwrap();
+    let open = srt.open(&srt.publish("cam")).await;
     srt.world.stop(0);
     assert!(open.is_ended().await);
     until("the node hears it", || async { srt.nodes[0].seen().shutdowns == 1 }).await;
@@ -238,7 +243,7 @@ async fn a_node_s_own_refusal_reaches_the_caller_and_nothing_is_held() {
 #[actix_web::test]
 async fn a_lost_answer_is_asked_for_again_and_nothing_starts_twice() {
     let srt = Srt::with(&[(Behave::Lose(2), false)]).await;
-    let open = srt.call(&srt.publish("cam")).await.ok().unwrap();
+    let open = srt.open(&srt.publish("cam")).await;
     open.send(b"x").await;
     until("media arrives", || async { srt.nodes[0].seen().media == [b"x"] }).await;
     let seen = srt.nodes[0].seen();

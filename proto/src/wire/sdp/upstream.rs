@@ -46,8 +46,10 @@ fn session(offer: &Offer) -> Block {
 
 fn section(offer: &Offer, index: usize, part: &Section) -> Section {
     let removed = removed(part);
-    let formats: Vec<String> = part.formats.iter().filter(|pt| !removed.contains(pt.as_str())).cloned().collect();
     let served: Vec<&str> = check::served(part, offer.role()).collect();
+    // One that is mapped twice may be both; a section without formats is none.
+    let stays = |pt: &str| !removed.contains(pt) || served.contains(&pt);
+    let formats: Vec<String> = part.formats.iter().filter(|pt| stays(pt)).cloned().collect();
     let mut lines = Vec::with_capacity(part.block.lines.len());
     for line in &part.block.lines {
         match attribute::of(line) {
