@@ -4,14 +4,15 @@ import type { JSX } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { api, ok } from "../api/keystone";
 import { ownStreams, queries } from "../api/queries";
-import type { NewStream, Stream, Visibility } from "../api/types";
+import type { NewStream, Stream } from "../api/types";
 import { go, useTitle } from "../router";
 import { Dialog } from "../ui/dialog";
 import { Icon } from "../ui/icons";
 import { Refusal } from "../ui/notice";
-import { Empty, Head, Lamp, More, VISIBILITIES, VisibilityTag, Waiting } from "../ui/parts";
+import { Empty, Head, Lamp, More, VisibilityTag, Waiting } from "../ui/parts";
 import { Picture } from "../ui/picture";
 import { count } from "../ui/time";
+import { fieldsOf, StreamFields } from "./stream/fields";
 import { keepKey } from "./stream/keys";
 
 export function Streams(): JSX.Element {
@@ -91,9 +92,7 @@ function Create({ onMade, onClose }: { onMade: (stream: NewStream) => void; onCl
   const intent = useRef<{ body: string; key: string } | undefined>(undefined);
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
-    const data = new FormData(event.currentTarget as HTMLFormElement);
-    const title = String(data.get("title") ?? "").trim();
-    const visibility = String(data.get("visibility")) as Visibility;
+    const { title, visibility } = fieldsOf(event);
     const body = `${visibility} ${title}`;
     if (intent.current?.body !== body) intent.current = { body, key: random() };
     setBusy(true);
@@ -109,29 +108,7 @@ function Create({ onMade, onClose }: { onMade: (stream: NewStream) => void; onCl
   return (
     <Dialog title="New stream" onClose={onClose}>
       <form onSubmit={(event) => void submit(event)}>
-        <label>
-          Title
-          <input
-            name="title"
-            required
-            maxLength={120}
-            pattern=".*\S.*"
-            title="Something to call it by"
-            placeholder="Evening show"
-          />
-        </label>
-        <fieldset>
-          <legend>Who may watch</legend>
-          {VISIBILITIES.map(({ value, label, means }, index) => (
-            <label key={value} class="choice">
-              <input type="radio" name="visibility" value={value} checked={index === 0} />
-              <span>
-                <strong>{label}</strong>
-                <span class="soft">{means}</span>
-              </span>
-            </label>
-          ))}
-        </fieldset>
+        <StreamFields visibility="public" placeholder="Evening show" />
         <Refusal problem={problem} />
         <div class="actions end">
           <button type="button" onClick={onClose}>

@@ -3,12 +3,12 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { api, ok } from "../../api/keystone";
 import { queries } from "../../api/queries";
-import type { Stream, Visibility } from "../../api/types";
+import type { Stream } from "../../api/types";
 import { go } from "../../router";
 import { Confirm } from "../../ui/dialog";
 import { Note, Refusal } from "../../ui/notice";
-import { VISIBILITIES } from "../../ui/parts";
 import { day } from "../../ui/time";
+import { fieldsOf, StreamFields } from "./fields";
 import { NewKey } from "./key";
 import { keepKey } from "./keys";
 
@@ -32,11 +32,7 @@ function Form({ stream }: { stream: Stream }): JSX.Element {
   const [state, setState] = useState<"" | "busy" | "saved">("");
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
-    const data = new FormData(event.currentTarget as HTMLFormElement);
-    const body = {
-      title: String(data.get("title") ?? "").trim(),
-      visibility: String(data.get("visibility")) as Visibility,
-    };
+    const body = fieldsOf(event);
     setState("busy");
     setProblem(undefined);
     try {
@@ -51,29 +47,7 @@ function Form({ stream }: { stream: Stream }): JSX.Element {
   return (
     <form class="panel" onSubmit={(event) => void submit(event)} onInput={() => setState("")}>
       <h2>Title and audience</h2>
-      <label>
-        Title
-        <input
-          name="title"
-          required
-          maxLength={120}
-          pattern=".*\S.*"
-          title="Something to call it by"
-          defaultValue={stream.title}
-        />
-      </label>
-      <fieldset>
-        <legend>Who may watch</legend>
-        {VISIBILITIES.map(({ value, label, means }) => (
-          <label key={value} class="choice">
-            <input type="radio" name="visibility" value={value} defaultChecked={value === stream.visibility} />
-            <span>
-              <strong>{label}</strong>
-              <span class="soft">{means}</span>
-            </span>
-          </label>
-        ))}
-      </fieldset>
+      <StreamFields title={stream.title} visibility={stream.visibility} />
       <Refusal problem={problem} />
       <div class="actions">
         <button type="submit" class="primary" disabled={state === "busy"}>
