@@ -19,3 +19,4 @@ mod relay;
 mod rtmp;
 mod srt;
 mod support;
+mod two_faced;

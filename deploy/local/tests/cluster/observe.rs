@@ -41,6 +41,7 @@ pub(crate) async fn alerts_rise_and_panels_have_data(test: &str) {
     watched.media(&stream, &play).await;
     watched.wrong_doings(&stream).await;
     watched.stores(&stream, &play).await;
+    watched.two_faced_control(&stream).await;
     watched.parts().await;
     drop((publisher, viewer));
     let empty = watched.empty_panels().await;
@@ -145,9 +146,16 @@ impl Watched {
         self.scraped("min(keystone_edge_redis_up) == 1 and min(keystone_control_redis_connected) == 1").await;
         self.up.cluster.children().stop_one("postgres").await.unwrap();
         self.scraped("min(keystone_control_postgres_up) == 0").await;
-        let origin = self.up.cluster.origin();
+        let read = format!("{}/api/v1/streams/{stream}", self.up.cluster.origin());
+        // A series that begins with the fault has no increase to see: one failure at each control-api is there before the many.
+        for control in 0..2 {
+            let at = format!("http://127.0.0.1:{}/v1/streams/{stream}", self.up.cluster.plan().ports.control(control));
+            assert!(self.http.get(at).send().await.unwrap().status().is_server_error());
+        }
+        let failed = "keystone_control_http_requests_total{status=~\"5..\", route=\"/v1/streams/{stream}\"}";
+        self.scraped(&format!("count({failed}) == 2")).await;
         for _ in 0..200 {
-            drop(self.http.get(format!("{origin}/api/v1/streams/{stream}")).send().await);
+            drop(self.http.get(&read).send().await);
         }
         self.rises(&["KeystonePostgresAway", "KeystoneErrors"]).await;
         self.up.cluster.children().start_again("postgres").await.unwrap();
