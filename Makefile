@@ -38,7 +38,7 @@ web: setup ## build the web page into web/dist
 
 web-types: ## renew web/openapi.json, from which the page's types are made
 	@$(CARGO) build --locked --quiet -p control
-	@$(TARGET)/debug/control-api openapi >web/openapi.json
+	@$(BUILT)/debug/control-api openapi >web/openapi.json.new && mv web/openapi.json.new web/openapi.json
 	@npm --prefix web run --silent types
 
 # Scenarios of web/e2e/run.mjs: make test-web WEB_TESTS="live nodes"
