@@ -17,9 +17,7 @@ use std::{
 use tokio::sync::Notify;
 
 /// Kicks taken at once.
-const BATCH: usize = 32;
-/// The same as Postgres takes it.
-const BATCH_ROWS: i64 = 32;
+const BATCH: u8 = 32;
 /// After a refused WHIP SRS still holds the session while it reads our answer; kicked before that, it would end a session that it is about to
 /// refuse.
 pub const AFTER_REFUSAL: Duration = Duration::from_millis(AFTER_REFUSAL_MS.unsigned_abs());
@@ -84,7 +82,7 @@ impl Kicker {
         let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken = Vec::new();
         unwritten.retain(|client| {
-            let stays = taken.len() >= BATCH || away.contains(&client.node);
+            let stays = taken.len() >= usize::from(BATCH) || away.contains(&client.node);
             if !stays {
                 taken.push(client.clone());
             }
@@ -143,7 +141,7 @@ pub async fn run_once(state: &State) -> Result<usize, PgError> {
         }
     });
     futures_util::future::join_all(tries).await;
-    let due = kicks::due(&state.pg, BATCH_ROWS, &away).await?;
+    let due = kicks::due(&state.pg, i64::from(BATCH), &away).await?;
     let tries = due.iter().map(|owed| async { kick(state, &owed.client).await.then_some(owed.id) });
     let done: Vec<i64> = futures_util::future::join_all(tries).await.into_iter().flatten().collect();
     if !done.is_empty() {
