@@ -1,11 +1,14 @@
 //! Accounts and their sign-ins: the rules of [`crate::domain::account`] carried out on Postgres.
 
+pub mod password;
+pub mod rights;
+
 use crate::{
     app::State,
     domain::{
         account::{
-            Email, REFRESH_BYTES, REFRESH_LIFE, RefreshDecision, RefreshRefused, RefreshToken, RefreshUse,
-            check_password, decide_refresh, display_name,
+            Email, INVITATION_LIFE, REFRESH_BYTES, REFRESH_LIFE, RefreshDecision, RefreshRefused, RefreshToken,
+            RefreshUse, check_password, decide_refresh, display_name,
         },
         limit,
     },
@@ -15,19 +18,24 @@ use crate::{
         refresh::{self as store, Ended, Found},
         users,
     },
+    streams::Actor,
 };
 use kit::pg::GenericClient;
 use proto::{
     UserId,
-    api::{Login, Register, User, UserRole},
+    api::{CreateUser, Login, NewUser, Register, User, UserRole},
     secret::sha256_hex,
 };
+use serde_json::json;
 use std::net::IpAddr;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Successors walked when several tabs refresh at once; more in ten seconds is not two tabs.
 const REPEATS_MAX: usize = 4;
+
+/// Letters of a password that nobody is to know: 36 to the 64th is more than argon2id tells apart.
+const UNKNOWN_LETTERS: usize = 64;
 
 /// Who presents a credential.
 #[derive(Debug, Clone)]
@@ -62,11 +70,14 @@ fn entry<'a>(action: &'static str, user: UserId, ip: IpAddr) -> audit::Entry<'a>
     audit::Entry { actor: Some(user), action, target: format!("user/{user}"), ip: Some(ip), detail: &audit::NOTHING }
 }
 
-/// Makes an account.
+/// Makes an account for whoever asks.
 ///
 /// # Errors
-/// Values that break a rule; [`ApiError::EmailTaken`].
+/// Values that break a rule; [`ApiError::EmailTaken`], [`ApiError::RegistrationClosed`].
 pub async fn register(state: &State, body: &Register, ip: IpAddr) -> Result<User, ApiError> {
+    if !state.config.registration_open {
+        return Err(ApiError::RegistrationClosed);
+    }
     let email = Email::parse(&body.email)?;
     check_password(&body.password)?;
     let name = display_name(body.display_name.as_deref(), &email)?;
@@ -81,6 +92,28 @@ pub async fn register(state: &State, body: &Register, ip: IpAddr) -> Result<User
     Ok(user)
 }
 
+/// Makes an account for somebody else, with a code for its first password.
+///
+/// # Errors
+/// Values that break a rule; [`ApiError::EmailTaken`].
+pub async fn create(state: &State, body: &CreateUser, by: &Actor) -> Result<NewUser, ApiError> {
+    let email = Email::parse(&body.email)?;
+    let name = display_name(body.display_name.as_deref(), &email)?;
+    let role = body.role.unwrap_or(UserRole::User);
+    // Nobody knows this one, nor is it kept.
+    let hash = state.hasher.hash(kit::random::letters(UNKNOWN_LETTERS)).await?;
+    let mut client = state.pg.get().await?;
+    let transaction = client.transaction().await?;
+    let id = UserId::from_bytes(kit::random::bytes());
+    let made = users::insert(&*transaction, id, &email, &name, role, &hash).await?;
+    let user = made.ok_or(ApiError::EmailTaken)?;
+    let reset = password::put_code(&*transaction, id, INVITATION_LIFE).await?.ok_or(ApiError::UserNotFound)?;
+    let detail = json!({ "role": role });
+    audit::insert(&*transaction, by.entry_of_user("user.create", id, &detail)).await?;
+    transaction.commit().await?;
+    Ok(NewUser { user, reset })
+}
+
 /// An account.
 ///
 /// # Errors
@@ -93,7 +126,7 @@ pub async fn get(state: &State, id: UserId) -> Result<Option<User>, ApiError> {
 /// Signs in. An e-mail nobody has costs as much as a wrong password.
 ///
 /// # Errors
-/// [`ApiError::BadLogin`], [`ApiError::RateLimited`], [`ApiError::Busy`].
+/// [`ApiError::BadLogin`], [`ApiError::AccountDisabled`], [`ApiError::RateLimited`], [`ApiError::Busy`].
 pub async fn login(state: &State, body: Login, client: &Client) -> Result<Granted, ApiError> {
     let email = Email::parse(&body.email)?;
     // The limit's key is a hash: e-mails are nothing to leave in Redis.
@@ -102,6 +135,7 @@ pub async fn login(state: &State, body: Login, client: &Client) -> Result<Grante
     state.metrics.signed_in(match &outcome {
         Ok(_) => "ok",
         Err(ApiError::BadLogin) => "wrong",
+        Err(ApiError::AccountDisabled) => "disabled",
         Err(ApiError::RateLimited { .. }) => "limited",
         Err(_) => "failed",
     });
@@ -122,15 +156,21 @@ async fn try_login(
         users::by_email(&**connection, email).await?
     };
     let (user, hash) = found.unzip();
-    if !state.hasher.verify(password, hash).await? {
+    if !state.hasher.verify(password, hash.clone()).await? {
         return Err(ApiError::BadLogin);
     }
-    let user = user.ok_or(ApiError::BadLogin)?;
+    let (user, hash) = user.zip(hash).ok_or(ApiError::BadLogin)?;
+    if user.disabled_at.is_some() {
+        return Err(ApiError::AccountDisabled);
+    }
     state.limits.forgive(limit::LOGIN_BY_ACCOUNT, account).await;
     let (family, token) = (Uuid::from_bytes(kit::random::bytes()), RefreshToken::from_bytes(kit::random::bytes()));
     let mut connection = state.pg.get().await?;
     let transaction = connection.transaction().await?;
-    store::insert_family(&*transaction, family, user.id).await?;
+    if !store::insert_family(&*transaction, family, user.id, &hash).await? {
+        // The password was changed, or the account disabled, while this one was compared.
+        return Err(ApiError::BadLogin);
+    }
     store::insert(&*transaction, &token, family, OffsetDateTime::now_utc() + REFRESH_LIFE).await?;
     audit::insert(&*transaction, entry("user.login", user.id, client.ip)).await?;
     transaction.commit().await?;
@@ -231,7 +271,7 @@ pub async fn logout_family(
     let mut connection = state.pg.get().await?;
     let transaction = connection.transaction().await?;
     if everywhere {
-        store::end_all(&*transaction, user).await?;
+        store::end_all(&*transaction, user, None, Ended::LogoutEverywhere).await?;
         audit::insert(&*transaction, entry("user.logout_everywhere", user, ip)).await?;
     } else {
         store::end_family(&*transaction, family, Ended::Logout).await?;

@@ -77,6 +77,8 @@ pub struct Config {
     /// Whose streams become those that a publisher of an edge with `EDGE_AUTH=open` names and that do not exist. `OPEN_STREAMS_OWNER` (an account's
     /// e-mail), default nobody's: such publishers are refused.
     pub open_streams_owner: Option<Email>,
+    /// Whether anybody may register, or only admins make accounts. `REGISTRATION` (`open`, `closed`), default `open`.
+    pub registration_open: bool,
     /// Where clients reach the cluster.
     pub urls: BaseUrls,
     /// Under which path a proxy shows this API. `PUBLIC_API_PATH`, default `/api`; cookies and the OpenAPI server carry it.
@@ -119,6 +121,7 @@ impl Config {
             allow_unknown_srs: env.read("ALLOW_UNKNOWN_SRS", switch).unwrap_or_default(),
             open_streams_owner: env
                 .read("OPEN_STREAMS_OWNER", |raw| Email::parse(raw).map_err(|bad| bad.rule.to_owned())),
+            registration_open: env.read("REGISTRATION", registration).unwrap_or(true),
             urls,
             public_path: env.read("PUBLIC_API_PATH", public_path).unwrap_or_else(|| "/api".to_owned()),
             cors_origins: env.read("CONTROL_API_CORS_ORIGINS", origins).unwrap_or_default(),
@@ -147,6 +150,14 @@ impl Config {
             }
             None => format!("http://{bound}"),
         }
+    }
+}
+
+fn registration(raw: &str) -> Result<bool, String> {
+    match raw {
+        "open" => Ok(true),
+        "closed" => Ok(false),
+        _ => Err("must be open or closed".to_owned()),
     }
 }
 

@@ -56,6 +56,15 @@ pub enum ApiError {
     /// E-mail or password is wrong; which one is not told.
     #[error("e-mail or password is wrong")]
     BadLogin,
+    /// The account was disabled by an admin.
+    #[error("this account is disabled; an admin of this cluster can enable it")]
+    AccountDisabled,
+    /// The current password is another.
+    #[error("the current password is wrong")]
+    WrongPassword,
+    /// The code is not good.
+    #[error("this code is not known, was used, or has expired; ask an admin for another")]
+    ResetInvalid,
     /// The refresh token is not good.
     #[error(transparent)]
     Refresh(#[from] RefreshRefused),
@@ -65,6 +74,12 @@ pub enum ApiError {
     /// Known, but not allowed.
     #[error("this is not yours to do")]
     Forbidden,
+    /// An admin's own account.
+    #[error("this is the account you are signed in with; another admin can change it")]
+    OwnAccount,
+    /// No such account.
+    #[error("there is no such account")]
+    UserNotFound,
     /// No such path.
     #[error("there is no such path")]
     RouteNotFound,
@@ -133,6 +148,9 @@ pub enum ApiError {
         /// The methods it takes, as in `Allow`.
         allow: String,
     },
+    /// Only admins make accounts here.
+    #[error("accounts are made by an admin here; ask one")]
+    RegistrationClosed,
     /// The e-mail is registered already.
     #[error("this e-mail is registered already")]
     EmailTaken,
@@ -197,12 +215,17 @@ impl ApiError {
             Self::Unauthenticated => row(StatusCode::UNAUTHORIZED, "unauthenticated", "Not signed in"),
             Self::AccessExpired => row(StatusCode::UNAUTHORIZED, "access-expired", "Access token expired"),
             Self::BadLogin => row(StatusCode::UNAUTHORIZED, "bad-login", "Sign-in refused"),
+            Self::AccountDisabled => row(StatusCode::FORBIDDEN, "account-disabled", "Account disabled"),
+            Self::WrongPassword => row(StatusCode::FORBIDDEN, "wrong-password", "Wrong password"),
+            Self::ResetInvalid => row(StatusCode::FORBIDDEN, "reset-invalid", "Code not valid"),
             Self::Refresh(RefreshRefused::Reused) => {
                 row(StatusCode::UNAUTHORIZED, "refresh-reused", "Refresh token used twice")
             }
             Self::Refresh(_) => row(StatusCode::UNAUTHORIZED, "refresh-invalid", "Refresh token not valid"),
             Self::HeaderMissing => row(StatusCode::FORBIDDEN, "header-missing", "Header missing"),
             Self::Forbidden => row(StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
+            Self::OwnAccount => row(StatusCode::CONFLICT, "own-account", "Own account"),
+            Self::UserNotFound => row(StatusCode::NOT_FOUND, "user-not-found", "Account not found"),
             Self::RouteNotFound => row(StatusCode::NOT_FOUND, "route-not-found", "Not found"),
             Self::StreamNotFound => row(StatusCode::NOT_FOUND, "stream-not-found", "Stream not found"),
             Self::TokenNotFound => row(StatusCode::NOT_FOUND, "token-not-found", "Token not found"),
@@ -225,6 +248,7 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => {
                 row(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed")
             }
+            Self::RegistrationClosed => row(StatusCode::FORBIDDEN, "registration-closed", "Registration closed"),
             Self::EmailTaken => row(StatusCode::CONFLICT, "email-taken", "E-mail taken"),
             Self::TooManyStreams { .. } => row(StatusCode::CONFLICT, "too-many-streams", "Too many streams"),
             Self::TooManyTokens { .. } => row(StatusCode::CONFLICT, "too-many-tokens", "Too many tokens"),

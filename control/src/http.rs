@@ -1,6 +1,6 @@
 //! Handlers, one file a resource, and what they share: who calls ([`caller`]), bodies ([`body`]), pages ([`page`]).
 
-pub mod admin;
+pub mod audit;
 pub mod auth;
 pub mod body;
 pub mod caller;
@@ -19,11 +19,13 @@ pub mod nodes;
 pub mod observe;
 pub mod once;
 pub mod page;
+pub mod password;
 pub mod public;
 pub mod route;
 pub mod sessions;
 pub mod streams;
 pub mod tokens;
+pub mod users;
 pub mod witness;
 
 use actix_cors::Cors;

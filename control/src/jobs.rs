@@ -15,7 +15,7 @@ pub mod unclaimed;
 use crate::{
     app::State,
     kicker,
-    store::pg::{claims, kicks, refresh, stream_keys, tokens},
+    store::pg::{claims, kicks, refresh, resets, stream_keys, tokens},
 };
 use futures_util::future::BoxFuture;
 use kit::{clock, kv::Cmd, shutdown::Tasks};
@@ -130,6 +130,7 @@ async fn prune(state: &State) -> Result<(), JobError> {
     }
     let client = state.pg.get().await?;
     refresh::forget_old(&**client).await?;
+    resets::forget_old(&**client).await?;
     tokens::forget_old(&**client).await?;
     stream_keys::forget_old(&**client).await?;
     Ok(())

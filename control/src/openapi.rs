@@ -18,6 +18,7 @@ use utoipa::{
     components(schemas(ProblemBody)),
     paths(
         http::auth::register, http::auth::login, http::auth::refresh, http::auth::logout, http::auth::me,
+        http::password::change, http::password::reset,
         http::streams::list, http::streams::create, http::streams::get, http::streams::update, http::streams::delete,
         http::streams::rotate_key, http::streams::ingest, http::streams::playback,
         http::tokens::issue, http::tokens::list, http::tokens::revoke,
@@ -26,7 +27,7 @@ use utoipa::{
         http::enrol::create, http::enrol::update, http::enrol::rotate_secret, http::enrol::delete,
         http::drain::cordon, http::drain::drain, http::drain::undrain,
         http::nodes::list, http::nodes::get, http::nodes::edges, http::nodes::controls,
-        http::admin::list_users, http::admin::list_audit,
+        http::users::list, http::users::create, http::users::update, http::users::reset_password, http::audit::list,
     )
 )]
 #[derive(Debug)]

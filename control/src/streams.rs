@@ -60,6 +60,17 @@ impl Actor {
         let target = format!("stream/{stream}");
         audit::Entry { actor: Some(self.user), action, target, ip: Some(self.ip), detail }
     }
+
+    /// An audit entry about an account.
+    #[must_use]
+    pub fn entry_of_user<'a>(
+        &self,
+        action: &'static str,
+        user: UserId,
+        detail: &'a serde_json::Value,
+    ) -> audit::Entry<'a> {
+        audit::Entry { actor: Some(self.user), action, target: format!("user/{user}"), ip: Some(self.ip), detail }
+    }
 }
 
 fn draw_key(state: &State, stream: &StreamId) -> Result<StreamKey, ApiError> {

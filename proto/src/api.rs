@@ -18,7 +18,10 @@ mod route;
 mod session;
 mod streams;
 
-pub use account::{AccessToken, Login, Refresh, Register, User, UserRole};
+pub use account::{
+    AccessToken, ChangePassword, CreateUser, Login, NewUser, PasswordReset, Refresh, Register, ResetPassword,
+    UpdateUser, User, UserRole,
+};
 pub use cluster::{
     AuditEntry, Drain, DrainNode, EnrolNode, NewNode, Node, NodeCheck, Remaining, RotateNodeSecret, RotatedNodeSecret,
     UpdateNode,

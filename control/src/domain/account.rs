@@ -15,6 +15,10 @@ pub const DISPLAY_NAME_CHARS_MAX: usize = 80;
 pub const ACCESS_LIFE: Duration = Duration::minutes(15);
 /// How long a refresh token is good when it is not used.
 pub const REFRESH_LIFE: Duration = Duration::days(30);
+/// How long a code is good by which a forgotten password is replaced.
+pub const RESET_LIFE: Duration = Duration::hours(24);
+/// How long the code is good with which somebody begins whose account an admin made.
+pub const INVITATION_LIFE: Duration = Duration::days(7);
 /// Two tabs that refresh at once send the same token; within this time the second gets the first one's successor.
 pub const REUSE_GRACE: Duration = Duration::seconds(10);
 
@@ -106,14 +110,13 @@ impl RefreshToken {
     /// Reads a token; `None` if it was not made here.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let body = text.strip_prefix(REFRESH_PREFIX).filter(|body| body.len() == 43)?;
-        data_encoding::BASE64URL_NOPAD.decode(body.as_bytes()).ok()?.try_into().ok().map(Self)
+        read_secret(REFRESH_PREFIX, text).map(Self)
     }
 
     /// The text given to the client.
     #[must_use]
     pub fn expose(&self) -> String {
-        format!("{REFRESH_PREFIX}{}", data_encoding::BASE64URL_NOPAD.encode(&self.0))
+        write_secret(REFRESH_PREFIX, &self.0)
     }
 
     /// What is stored: SHA-256 in hexadecimal. 256 random bits need no slow hash.
@@ -127,6 +130,55 @@ impl RefreshToken {
     pub fn successor(&self, salt: &[u8]) -> Self {
         Self(mac(&self.0, &[b"keystone refresh successor v1", salt]))
     }
+}
+
+/// A code that sets a new password: `pr_` and 256 bits as base64url.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ResetCode([u8; RESET_BYTES]);
+
+/// Bytes in it.
+const RESET_BYTES: usize = 32;
+const RESET_PREFIX: &str = "pr_";
+
+impl fmt::Debug for ResetCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResetCode(..)")
+    }
+}
+
+impl ResetCode {
+    /// Wraps bytes drawn by the caller.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; RESET_BYTES]) -> Self {
+        Self(bytes)
+    }
+
+    /// Reads a code; `None` if it was not made here.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        read_secret(RESET_PREFIX, text).map(Self)
+    }
+
+    /// The text given to the admin.
+    #[must_use]
+    pub fn expose(&self) -> String {
+        write_secret(RESET_PREFIX, &self.0)
+    }
+
+    /// What is stored: SHA-256 in hexadecimal. 256 random bits need no slow hash.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        proto::secret::sha256_hex(&self.0)
+    }
+}
+
+fn write_secret(prefix: &str, bytes: &[u8; 32]) -> String {
+    format!("{prefix}{}", data_encoding::BASE64URL_NOPAD.encode(bytes))
+}
+
+fn read_secret(prefix: &str, text: &str) -> Option<[u8; 32]> {
+    let body = text.strip_prefix(prefix).filter(|body| body.len() == 43)?;
+    data_encoding::BASE64URL_NOPAD.decode(body.as_bytes()).ok()?.try_into().ok()
 }
 
 /// What the database knows of a refresh token.

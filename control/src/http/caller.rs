@@ -1,6 +1,7 @@
 //! Who calls: the first argument of every handler, so that one without it cannot be mounted.
 
 use crate::{
+    accounts::rights,
     app::State,
     domain::{
         enrolment::NodeSecrets,
@@ -164,12 +165,17 @@ pub fn identity(req: &HttpRequest) -> Result<Option<Identity>, ApiError> {
     Ok(Some(Identity { user: claims.sub, role: claims.role, family: claims.family }))
 }
 
+/// Who is signed in. Whoever changes something is asked after in Postgres: a sign-in that was ended, an account that was disabled and rights that
+/// were taken away change nothing more, though the access token says otherwise for up to a quarter of an hour.
 async fn signed_in(req: &HttpRequest) -> Result<Identity, ApiError> {
     let identity = identity(req)?.ok_or(ApiError::Unauthenticated)?;
-    if !req.method().is_safe() {
-        state(req).limits.take_for(limit::WRITE, &identity.user.to_string()).await?;
+    if req.method().is_safe() {
+        return Ok(identity);
     }
-    Ok(identity)
+    let state = state(req);
+    state.limits.take_for(limit::WRITE, &identity.user.to_string()).await?;
+    let role = rights::of_sign_in(&state, identity.family).await?.ok_or(ApiError::Unauthenticated)?;
+    Ok(Identity { role, ..identity })
 }
 
 /// Anybody; signed in or not.

@@ -12,6 +12,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V3__nodes", include_str!("../../migrations/0003_nodes.sql")),
     ("V5__claims_load", include_str!("../../migrations/0005_claims_load.sql")),
     ("V6__node_srt_encrypted", include_str!("../../migrations/0006_node_srt_encrypted.sql")),
+    ("V7__account_changes", include_str!("../../migrations/0007_account_changes.sql")),
 ];
 
 /// Names the lock under which migrations run. A number of our own; any would do that nothing else in this database locks.

@@ -7,6 +7,7 @@ pub mod claims;
 pub mod kicks;
 pub mod nodes;
 pub mod refresh;
+pub mod resets;
 pub mod samples;
 pub mod secrets;
 pub mod stream_keys;

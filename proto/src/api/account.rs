@@ -76,6 +76,77 @@ pub struct User {
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    /// Since when it may not sign in and its streams may not be published; absent for all others.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub disabled_at: Option<OffsetDateTime>,
 }
 
-hide!(Register, Login, Refresh, AccessToken);
+/// `POST /v1/users`.
+#[derive(Debug, Clone, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateUser {
+    /// Becomes the login name; compared without regard to case.
+    pub email: String,
+    /// Shown to others; the part before the `@` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 80)]
+    pub display_name: Option<String>,
+    /// Rights; `user` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<UserRole>,
+}
+
+/// Answer of `POST /v1/users`.
+#[derive(Debug, Clone, Deserialize, Serialize, utoipa::ToSchema)]
+pub struct NewUser {
+    /// The account.
+    pub user: User,
+    /// Sets its first password.
+    pub reset: PasswordReset,
+}
+
+/// `PATCH /v1/users/{user}`. What is absent stays.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateUser {
+    /// Rights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<UserRole>,
+    /// `true`: every sign-in ends, the sessions of its streams too, and neither can begin again until it is `false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
+}
+
+/// `POST /v1/auth/password`.
+#[derive(Clone, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangePassword {
+    /// The password until now.
+    pub current_password: String,
+    /// The new one, 10 to 256 characters.
+    #[schema(min_length = 10, max_length = 256)]
+    pub password: String,
+}
+
+/// Answer of `POST /v1/users/{user}:reset-password`, and part of that of `POST /v1/users`.
+#[derive(Clone, Deserialize, Serialize, utoipa::ToSchema)]
+pub struct PasswordReset {
+    /// Sets a new password, once; shown only now. The page takes it as `/reset#CODE`.
+    pub code: String,
+    /// Until when it is good.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
+}
+
+/// `POST /v1/auth/password:reset`.
+#[derive(Clone, Deserialize, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResetPassword {
+    /// From an admin.
+    pub code: String,
+    /// The new password, 10 to 256 characters.
+    #[schema(min_length = 10, max_length = 256)]
+    pub password: String,
+}
+
+hide!(Register, Login, Refresh, AccessToken, ChangePassword, PasswordReset, ResetPassword);

@@ -9,10 +9,11 @@ mod sql;
 
 pub use row::{Asked, Confirmed, Ended, Held, Present, Taken, reason_word, time_of};
 
+use super::word;
 use crate::domain::{claims::Owner, placing::Room};
 use kit::pg::{Pg, PgError, Row, ToSql, Type};
 use proto::{
-    BroadcastId, EdgeId, NodeId, ServiceId, SessionId, StreamId,
+    BroadcastId, EdgeId, NodeId, ServiceId, SessionId, StreamId, UserId,
     internal::Credential,
     session::{EndReason, Protocol},
 };
@@ -266,6 +267,14 @@ pub async fn live(pg: &Pg, node: Option<&NodeId>) -> Result<Vec<Held>, PgError> 
     let node = node.map(NodeId::as_str);
     let rows = many(pg, sql::LIVE, &[(&node, Type::TEXT)]).await?;
     rows.iter().filter_map(|row| row::held(row).transpose()).collect()
+}
+
+/// Streams of one owner that somebody publishes or reserved.
+///
+/// # Errors
+/// [`PgError`].
+pub async fn held_by(pg: &Pg, owner: UserId) -> Result<Vec<StreamId>, PgError> {
+    many(pg, sql::HELD_BY, &[(&owner.uuid(), Type::UUID)]).await?.iter().map(|row| word(row, "stream_id")).collect()
 }
 
 /// How many streams each node has, live and reserved; a node without any is not there.

@@ -1,9 +1,9 @@
 //! Refresh tokens and the sign-ins (families) they belong to.
 
-use super::{PgResult, column};
+use super::{PgResult, column, word};
 use crate::domain::account::{RefreshRecord, RefreshToken, RefreshUse};
 use kit::pg::{GenericClient, Row, Type};
-use proto::UserId;
+use proto::{UserId, api::UserRole};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -16,6 +16,10 @@ pub enum Ended {
     LogoutEverywhere,
     /// A token came back after its use.
     Reuse,
+    /// The password is another.
+    Password,
+    /// The account was disabled.
+    Disabled,
 }
 
 impl Ended {
@@ -24,6 +28,8 @@ impl Ended {
             Self::Logout => "logout",
             Self::LogoutEverywhere => "logout_everywhere",
             Self::Reuse => "reuse",
+            Self::Password => "password",
+            Self::Disabled => "disabled",
         }
     }
 }
@@ -39,14 +45,33 @@ pub struct Found {
     pub user: UserId,
 }
 
-/// Begins a sign-in.
+/// Begins a sign-in by the password of this hash; false when it is another by now, or the account is disabled.
+///
+/// The account's row is locked until the transaction ends, so that whoever changes it ends this sign-in too.
 ///
 /// # Errors
 /// [`kit::pg::PgError`].
-pub async fn insert_family(client: &impl GenericClient, family: Uuid, user: UserId) -> PgResult<()> {
-    let sql = "INSERT INTO refresh_families (id, user_id) VALUES ($1, $2)";
-    client.execute_typed(sql, &[(&family, Type::UUID), (&user.uuid(), Type::UUID)]).await?;
-    Ok(())
+pub async fn insert_family(
+    client: &impl GenericClient,
+    family: Uuid,
+    user: UserId,
+    password_hash: &str,
+) -> PgResult<bool> {
+    let sql = "INSERT INTO refresh_families (id, user_id)
+               SELECT $1, id FROM users WHERE id = $2 AND password_hash = $3 AND disabled_at IS NULL FOR SHARE";
+    let params = [(&family as _, Type::UUID), (&user.uuid() as _, Type::UUID), (&password_hash as _, Type::TEXT)];
+    Ok(client.execute_typed(sql, &params).await? == 1)
+}
+
+/// The role of whoever is signed in by a family; `None` when it is over or its account disabled.
+///
+/// # Errors
+/// [`kit::pg::PgError`].
+pub async fn role_of(client: &impl GenericClient, family: Uuid) -> PgResult<Option<UserRole>> {
+    let sql = "SELECT u.role FROM refresh_families f JOIN users u ON u.id = f.user_id
+               WHERE f.id = $1 AND f.revoked_at IS NULL AND u.disabled_at IS NULL";
+    let row = client.query_typed_opt(sql, &[(&family, Type::UUID)]).await?;
+    row.as_ref().map(|row| word(row, "role")).transpose()
 }
 
 /// Stores a token of a family. One that is there already is left alone: the same successor was made twice.
@@ -115,14 +140,15 @@ pub async fn end_family(client: &impl GenericClient, family: Uuid, why: Ended) -
     Ok(())
 }
 
-/// Ends every sign-in of a user; how many there were.
+/// Ends every sign-in of a user, but the one to `spare`; how many there were.
 ///
 /// # Errors
 /// [`kit::pg::PgError`].
-pub async fn end_all(client: &impl GenericClient, user: UserId) -> PgResult<u64> {
+pub async fn end_all(client: &impl GenericClient, user: UserId, spare: Option<Uuid>, why: Ended) -> PgResult<u64> {
     let sql = "UPDATE refresh_families SET revoked_at = now(), revoked_reason = $2
-               WHERE user_id = $1 AND revoked_at IS NULL";
-    let params = [(&user.uuid() as _, Type::UUID), (&Ended::LogoutEverywhere.word() as _, Type::TEXT)];
+               WHERE user_id = $1 AND revoked_at IS NULL AND id IS DISTINCT FROM $3";
+    let (user, word) = (user.uuid(), why.word());
+    let params = [(&user as _, Type::UUID), (&word as _, Type::TEXT), (&spare as _, Type::UUID)];
     Ok(client.execute_typed(sql, &params).await?)
 }
 

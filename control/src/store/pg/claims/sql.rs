@@ -7,7 +7,8 @@
 /// `claims_room` is asked with the node of the row just taken, so after the claim's own lock; it fails the whole statement.
 pub(super) const TAKE: &str = "
 WITH wanted AS (
-    SELECT id, owner_id FROM streams WHERE id = $1 AND deleted_at IS NULL
+    SELECT s.id, s.owner_id FROM streams s JOIN users u ON u.id = s.owner_id
+    WHERE s.id = $1 AND s.deleted_at IS NULL AND u.disabled_at IS NULL
 ), before AS (
     SELECT * FROM claims WHERE stream_id = $1
 ), taken AS (
@@ -123,7 +124,8 @@ FROM old JOIN streams s ON s.id = old.stream_id";
 /// $1 stream, $2 session, $3 node, $4 service, $5 client, $6 epoch of the ticket, $7 broadcast, $8 the ticket's time is over.
 pub(super) const CONFIRM: &str = "
 WITH wanted AS (
-    SELECT id, owner_id FROM streams WHERE id = $1 AND deleted_at IS NULL
+    SELECT s.id, s.owner_id FROM streams s JOIN users u ON u.id = s.owner_id
+    WHERE s.id = $1 AND s.deleted_at IS NULL AND u.disabled_at IS NULL
 ), before AS (
     SELECT * FROM claims WHERE stream_id = $1
 ), taken AS (
@@ -203,6 +205,10 @@ SELECT s.owner_id, c.epoch, c.state, c.session_id, c.node, c.service, c.client_i
        (extract(epoch FROM c.since) * 1000)::int8 AS since_ms, c.stream_id
 FROM claims c JOIN streams s ON s.id = c.stream_id
 WHERE c.state = 'live' AND ($1::text IS NULL OR c.node = $1)";
+
+/// $1 owner.
+pub(super) const HELD_BY: &str = "
+SELECT c.stream_id FROM claims c JOIN streams s ON s.id = c.stream_id WHERE s.owner_id = $1 AND c.state <> 'free'";
 
 /// Without parameters.
 pub(super) const STREAMS_BY_NODE: &str = "SELECT node, streams::int8 AS streams FROM node_loads WHERE streams > 0";

@@ -1,45 +1,22 @@
-//! `/v1/users` and `/v1/audit`, for admins.
+//! `/v1/audit`, for admins.
 
 use super::{
     caller::{Admin, state},
-    page::{ByTime, PageQuery, page},
+    page::{PageQuery, page},
 };
 use crate::{
     error::ApiError,
-    store::pg::{
-        audit::{self, Filter},
-        users,
-    },
+    store::pg::audit::{self, Filter},
 };
 use actix_web::{HttpRequest, web};
 use proto::{
     UserId,
-    api::{AuditEntry, Page, User},
+    api::{AuditEntry, Page},
 };
 use serde::Deserialize;
 
 /// Longest `?target=`, in bytes.
 const TARGET_LEN_MAX: usize = 128;
-
-/// Lists accounts, newest first.
-///
-/// # Errors
-/// 403.
-#[utoipa::path(get, path = "/v1/users", tag = "admin", security(("bearer" = [])), params(PageQuery),
-    responses((status = 200, body = Page<User>), (status = 403, description = "forbidden")))]
-pub async fn list_users(
-    _: Admin,
-    req: HttpRequest,
-    query: web::Query<PageQuery>,
-) -> Result<web::Json<Page<User>>, ApiError> {
-    let (limit, after) = (query.limit()?, query.after::<ByTime>()?);
-    let after = after.map(|place| UserId::parse(&place.id).map(|id| (place.at(), id))).transpose();
-    let after = after.map_err(|_| ApiError::bad_request("not a cursor of this list"))?;
-    let state = state(&req);
-    let client = state.pg.get().await?;
-    let users = users::list(&**client, after, limit + 1).await?;
-    Ok(web::Json(page(users, limit, |last| ByTime::of(last.created_at, last.id))))
-}
 
 /// `?actor=&target=&cursor=&limit=`.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -63,7 +40,7 @@ pub struct AuditQuery {
 /// 403.
 #[utoipa::path(get, path = "/v1/audit", tag = "admin", security(("bearer" = [])), params(AuditQuery),
     responses((status = 200, body = Page<AuditEntry>), (status = 403, description = "forbidden")))]
-pub async fn list_audit(
+pub async fn list(
     _: Admin,
     req: HttpRequest,
     query: web::Query<AuditQuery>,
