@@ -1,8 +1,10 @@
 //! The command line.
 
 mod harness;
+mod users;
 
 pub use harness::{Chaos, Hostile, Matrix};
+pub use users::{Role, Users, UsersCommand};
 
 use crate::{
     config::Media,
@@ -41,6 +43,8 @@ pub enum Command {
     Status(Status),
     /// List, enrol, drain and remove media nodes.
     Nodes(Nodes),
+    /// List accounts, disable and enable them, and help whoever forgot the password.
+    Users(Users),
     /// Explain where a stream is and why, or where it would go.
     Route(Route),
     /// End a session.

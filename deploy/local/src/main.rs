@@ -28,6 +28,7 @@ async fn main() -> ExitCode {
         Command::DevSettings => up::dev_settings(&config),
         Command::Status(args) => operator::status(args, config).await,
         Command::Nodes(args) => operator::nodes(args, config).await,
+        Command::Users(args) => operator::users(args, config).await,
         Command::Route(args) => operator::route(args, config).await,
         Command::Kick(args) => operator::kick(args, config).await,
         Command::Doctor(args) => Box::pin(doctor::run(args, config)).await,

@@ -1,4 +1,4 @@
-//! The operator's commands: `keystone status`, `keystone nodes …`, `keystone route`, `keystone kick`.
+//! The operator's commands: `keystone status`, `keystone nodes …`, `keystone users …`, `keystone route`, `keystone kick`.
 //!
 //! They speak to control-api as any administrator may, through [`door::Door`]. Answers are read by name and what is absent shows as `-`: the
 //! tool is also used against a cluster that is older or newer than itself.
@@ -9,9 +9,10 @@ mod read;
 mod route;
 mod status;
 mod table;
+mod users;
 
 use crate::{
-    cli::{Kick, Nodes, NodesCommand, Route, Status},
+    cli::{Kick, Nodes, NodesCommand, Route, Status, Users, UsersCommand},
     config::Config,
     say,
 };
@@ -51,6 +52,25 @@ pub async fn nodes(args: Nodes, config: Config) -> anyhow::Result<ExitCode> {
         NodesCommand::Undrain { node } => nodes::undrain(&mut door, &node).await?,
         NodesCommand::Remove { node, force } => nodes::remove(&mut door, &node, force).await?,
         NodesCommand::RotateSecret { node, overlap } => nodes::rotate(&mut door, &node, overlap).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `keystone users …`.
+///
+/// # Errors
+/// What control-api refused and why.
+pub async fn users(args: Users, config: Config) -> anyhow::Result<ExitCode> {
+    let mut door = Door::open(&args.api, &config).await?;
+    match args.command {
+        UsersCommand::List { json } => users::list(&mut door, json).await?,
+        UsersCommand::Add { email, name, role } => {
+            users::add(&mut door, &email, name.as_deref(), role.as_str()).await?;
+        }
+        UsersCommand::ResetPassword { email } => users::reset_password(&mut door, &email).await?,
+        UsersCommand::Disable { email } => users::disable(&mut door, &email, true).await?,
+        UsersCommand::Enable { email } => users::disable(&mut door, &email, false).await?,
+        UsersCommand::SetRole { email, role } => users::set_role(&mut door, &email, role.as_str()).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

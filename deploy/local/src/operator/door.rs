@@ -106,6 +106,10 @@ impl Door {
         self.ask(Method::POST, path, Some(body)).await
     }
 
+    pub(crate) async fn patch(&mut self, path: &str, body: &Value) -> Result<Value, DoorError> {
+        self.ask(Method::PATCH, path, Some(body)).await
+    }
+
     pub(crate) async fn delete(&mut self, path: &str) -> Result<(), DoorError> {
         self.ask(Method::DELETE, path, None).await.map(|_| ())
     }

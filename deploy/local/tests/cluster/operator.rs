@@ -48,6 +48,27 @@ pub(crate) async fn commands(up: &Up, stream: &StreamId, viewer: SessionHandle) 
     assert!(code == 1 && said.contains("last-node"), "{said}");
     assert_eq!(keystone(up, &["nodes", "undrain", &other]).await.0, 0);
 
+    let invited = format!("invited-{id}@example.com");
+    let (code, out, _) = keystone(up, &["users", "add", &invited, "--name", "Invited", "--role", "admin"]).await;
+    assert!(code == 0 && out.starts_with("pr_"), "{out}");
+    let (code, _, said) = keystone(up, &["users", "add", &invited]).await;
+    assert!(code == 1 && said.contains("email-taken"), "{said}");
+    let accounts: Value = serde_json::from_str(&keystone(up, &["users", "list", "--json"]).await.1).unwrap();
+    let user = accounts.as_array().unwrap().iter().find(|user| user["role"] == "user").unwrap();
+    let email = user["email"].as_str().unwrap();
+    let (code, out, said) = keystone(up, &["users", "reset-password", email]).await;
+    assert!(code == 0 && out.starts_with("pr_") && said.contains(email), "{said}");
+    let (code, _, said) = keystone(up, &["users", "disable", "nobody@example.com"]).await;
+    assert!(code == 1 && said.contains("user-not-found"), "{said}");
+    for (words, shown) in
+        [(vec!["users", "set-role", email, "admin"], "admin"), (vec!["users", "set-role", email, "user"], "user")]
+    {
+        assert_eq!(keystone(up, &words).await.0, 0);
+        let (_, table, _) = keystone(up, &["users", "list"]).await;
+        let line = table.lines().find(|line| line.starts_with(email)).unwrap();
+        assert!(line.split_whitespace().any(|word| word == shown), "{line}");
+    }
+
     let sessions = seen["sessions"].as_array().unwrap();
     let plays = sessions.iter().find(|session| session["role"] == "play").unwrap()["id"].as_str().unwrap();
     let (code, _, said) = keystone(up, &["kick", plays]).await;
