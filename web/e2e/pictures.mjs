@@ -137,6 +137,7 @@ export const own_pages = (live, quiet) => [
   },
   { name: "settings", path: `/streams/${live}/settings`, wait: "form" },
   { name: "account", path: "/account", wait: ".facts" },
+  { name: "reset", path: "/reset", wait: "form" },
 ];
 
 /** An operator's. */
@@ -150,4 +151,16 @@ export const operator_pages = (live) => [
   { name: "admin-events", path: "/admin/events", wait: ".empty, .events" },
   { name: "admin-audit", path: "/admin/audit", wait: "table" },
   { name: "admin-users", path: "/admin/users", wait: "table" },
+  {
+    name: "admin-account",
+    path: "/admin/users",
+    wait: "table",
+    act: async (page) => {
+      await page
+        .getByRole("button", { name: /^Change/ })
+        .first()
+        .click();
+      await page.getByRole("dialog").waitFor();
+    },
+  },
 ];

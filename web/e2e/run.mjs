@@ -12,15 +12,16 @@
  */
 import { mkdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { accounts } from "./accounts.mjs";
 import { launch } from "./browser.mjs";
 import { startCluster } from "./cluster.mjs";
 import { away, devices, hls, live, looks, nodes, share } from "./scenarios.mjs";
 
-const SCENARIOS = new Map(Object.entries({ live, share, devices, away, nodes, hls, looks }));
+const SCENARIOS = new Map(Object.entries({ live, share, accounts, devices, away, nodes, hls, looks }));
 const SHORT = ["live", "share"];
 const ALL = [...SCENARIOS.keys()];
 /** Needs a cluster of our own: its processes are killed, its administrator is known. */
-const OWN = ["nodes", "looks"];
+const OWN = ["accounts", "nodes", "looks"];
 /** WebRTC by proxies only, of which there is none: nothing of UDP gets out, as behind many firewalls. */
 const NO_UDP = [
   "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",

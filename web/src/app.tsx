@@ -16,6 +16,7 @@ import { Lamp, Waiting } from "./ui/parts";
 const Watch = lazy(() => import("./pages/watch").then((module) => module.Watch));
 const Account = lazy(() => import("./pages/account").then((module) => module.Account));
 const Profile = lazy(() => import("./pages/profile").then((module) => module.Profile));
+const ResetPassword = lazy(() => import("./pages/password").then((module) => module.ResetPassword));
 const Streams = lazy(() => import("./pages/streams").then((module) => module.Streams));
 const StreamPage = lazy(() => import("./pages/stream/page").then((module) => module.StreamPage));
 const admin = () => import("./pages/admin/pages");
@@ -146,6 +147,8 @@ function Chosen({ route }: { route: Route }): JSX.Element {
       return <Account key={route.page} register={route.page === "register"} />;
     case "account":
       return <Profile />;
+    case "reset":
+      return <ResetPassword />;
     case "streams":
       return <Streams />;
     case "stream":

@@ -10,6 +10,7 @@ export type Route =
   | { page: "signin" }
   | { page: "register" }
   | { page: "account" }
+  | { page: "reset" }
   | { page: "streams" }
   | { page: "stream"; id: string; tab: StreamTab }
   | { page: "watch"; id: string }
@@ -28,13 +29,16 @@ const STREAM_TABS: readonly string[] = ["live", "encoder", "viewers", "history",
 const ADMIN_TABS: readonly string[] = ["streams", "fleet", "events", "audit", "users"];
 const LOST: Route = { page: "lost" };
 
+/** Pages whose path is their name. */
+const PLAIN = ["signin", "register", "reset", "streams", "account"] as const;
+const isPlain = (head: string): head is (typeof PLAIN)[number] => (PLAIN as readonly string[]).includes(head);
+
 export function parse(path: string): Route {
   const parts = path.split("/").filter((part) => part !== "");
   const [head = "", id = "", tail] = parts;
   if (parts.length === 0) return { page: "directory" };
   if (head === "admin") return admin(parts.slice(1));
-  if (parts.length === 1 && (head === "signin" || head === "register" || head === "streams" || head === "account"))
-    return { page: head };
+  if (parts.length === 1 && isPlain(head)) return { page: head };
   if (!ID.test(id)) return LOST;
   if (parts.length === 2 && head === "watch") return { page: "watch", id };
   if (parts.length === 2 && head === "streams") return { page: "stream", id, tab: "overview" };

@@ -11,6 +11,7 @@ test.each([
   ["/signin", { page: "signin" }],
   ["/streams/", { page: "streams" }],
   ["/account", { page: "account" }],
+  ["/reset", { page: "reset" }],
   ["/streams/cam1", { page: "stream", id: "cam1", tab: "overview" }],
   ["/streams/cam1/live", { page: "stream", id: "cam1", tab: "live" }],
   ["/streams/cam1/settings", { page: "stream", id: "cam1", tab: "settings" }],

@@ -4,9 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { client, useWho } from "../api/keystone";
 import { go, useTitle } from "../router";
 import { Note, Refusal } from "../ui/notice";
-
-/** As control-api asks. */
-const PASSWORD_MIN = 10;
+import { NewPassword } from "./password";
 
 export function Account({ register }: { register: boolean }): JSX.Element {
   const [problem, setProblem] = useState<unknown>();
@@ -53,17 +51,14 @@ export function Account({ register }: { register: boolean }): JSX.Element {
           E-mail
           <input name="email" type="email" required autocomplete="username" />
         </label>
-        <label>
-          Password {register && <span class="hint">at least {PASSWORD_MIN} characters</span>}
-          <input
-            name="password"
-            type="password"
-            required
-            minLength={register ? PASSWORD_MIN : 1}
-            maxLength={256}
-            autocomplete={register ? "new-password" : "current-password"}
-          />
-        </label>
+        {register ? (
+          <NewPassword label="Password" />
+        ) : (
+          <label>
+            Password
+            <input name="password" type="password" required maxLength={256} autocomplete="current-password" />
+          </label>
+        )}
         <Refusal problem={problem} />
         <button type="submit" class="primary" disabled={busy}>
           {busy ? "One moment…" : name}
@@ -73,6 +68,9 @@ export function Account({ register }: { register: boolean }): JSX.Element {
         {register ? "Registered already? " : "New here? "}
         <a href={(register ? "/signin" : "/register") + location.hash}>{register ? "Sign in" : "Register"}</a>
       </p>
+      {!register && (
+        <p class="soft">Forgot the password? An operator of this site can give you a link that sets a new one.</p>
+      )}
     </section>
   );
 }

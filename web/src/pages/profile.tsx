@@ -6,6 +6,7 @@ import { go, useTitle } from "../router";
 import { Confirm } from "../ui/dialog";
 import { Head } from "../ui/parts";
 import { day } from "../ui/time";
+import { ChangePassword } from "./password";
 
 export function Profile(): JSX.Element | null {
   useTitle("Account");
@@ -33,6 +34,7 @@ export function Profile(): JSX.Element | null {
             <dd>{day(created_at)}</dd>
           </dl>
         </div>
+        <ChangePassword email={email} />
         <div class="panel">
           <h2>Sign out</h2>
           <p class="soft">

@@ -55,6 +55,9 @@ export function words(problem: unknown): string {
   return /[.!?]$/.test(start) ? start : `${start}.`;
 }
 
+/** Refusals with 403 that have nothing to do with whose a thing is. */
+const SAYS_ALL: readonly string[] = ["wrong-password", "account-disabled", "reset-invalid", "registration-closed"];
+
 /** What to do, where the text itself does not say. */
 export function adviceFor(problem: unknown): string | undefined {
   if (!(problem instanceof Problem)) return "Reload the page. If it stays so, tell whoever runs this site.";
@@ -63,6 +66,7 @@ export function adviceFor(problem: unknown): string | undefined {
   if (status === 0) return code === "network" ? "This page tries again by itself. What plays goes on." : undefined;
   if (status === 429) return `Too many requests from here. Try again ${wait}.`;
   if (code === "ended-on-purpose") return "You can go live again if it was you.";
+  if (SAYS_ALL.includes(code)) return undefined;
   if (status === 403) return "This is for its owner or an administrator. Sign in with another account.";
   if (code === "internal")
     return "That is a fault of the server. Try again; if it stays so, tell whoever runs this site.";
