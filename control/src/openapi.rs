@@ -17,7 +17,7 @@ use utoipa::{
     modifiers(&Bearer, &Common),
     components(schemas(ProblemBody)),
     paths(
-        http::auth::register, http::auth::login, http::auth::refresh, http::auth::logout, http::auth::me,
+        http::auth::register, http::auth::registration, http::auth::login, http::auth::refresh, http::auth::logout, http::auth::me,
         http::password::change, http::password::reset,
         http::streams::list, http::streams::create, http::streams::get, http::streams::update, http::streams::delete,
         http::streams::rotate_key, http::streams::ingest, http::streams::playback,

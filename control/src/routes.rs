@@ -101,6 +101,7 @@ pub fn table() -> Vec<Row> {
         row(Method::GET, "/docs", Anyone, http::docs::index),
         row(Method::GET, "/docs/{file:.*}", Anyone, http::docs::page),
         row(Method::POST, "/v1/auth/register", Anyone, http::auth::register),
+        row(Method::GET, "/v1/auth/register", Anyone, http::auth::registration),
         row(Method::POST, "/v1/auth/login", Anyone, http::auth::login),
         row(Method::POST, "/v1/auth/refresh", Anyone, http::auth::refresh),
         row(Method::POST, "/v1/auth/logout", Anyone, http::auth::logout),

@@ -19,8 +19,8 @@ mod session;
 mod streams;
 
 pub use account::{
-    AccessToken, ChangePassword, CreateUser, Login, NewUser, PasswordReset, Refresh, Register, ResetPassword,
-    UpdateUser, User, UserRole,
+    AccessToken, ChangePassword, CreateUser, Login, NewUser, PasswordReset, Refresh, Register, Registration,
+    ResetPassword, UpdateUser, User, UserRole,
 };
 pub use cluster::{
     AuditEntry, Drain, DrainNode, EnrolNode, NewNode, Node, NodeCheck, Remaining, RotateNodeSecret, RotatedNodeSecret,

@@ -115,6 +115,16 @@ test("a wrong password is told at the form, which stays filled in", async () => 
   expect(email.value).toBe("ada@example.com");
 });
 
+test("where registration is closed nobody is sent to fill in a form", async () => {
+  const { client } = await import("../src/api/keystone");
+  await client.start();
+  answers["GET /api/v1/auth/register"] = () => Response.json({ open: false });
+  at("/register");
+  await screen.findByText(/made by an operator/);
+  expect(screen.queryByLabelText("E-mail")).toBeNull();
+  await waitFor(() => expect(screen.queryByRole("link", { name: "Register" })).toBeNull());
+});
+
 test("own pages send a stranger to sign in, and back after", async () => {
   const { client } = await import("../src/api/keystone");
   await client.start();

@@ -23,7 +23,7 @@ use actix_web::{
 };
 use kit::clock;
 use proto::{
-    api::{AccessToken, Login, Refresh, Register, User},
+    api::{AccessToken, Login, Refresh, Register, Registration, User},
     token::{ACCESS_AUDIENCE, ISSUER},
 };
 use serde::Deserialize;
@@ -79,9 +79,9 @@ fn client(req: &HttpRequest, origin: &Origin) -> Client {
 /// Makes an account.
 ///
 /// # Errors
-/// 409 when the e-mail is taken.
+/// 403 when only admins make accounts, 409 when the e-mail is taken.
 #[utoipa::path(post, path = "/v1/auth/register", tag = "auth", request_body = Register,
-    responses((status = 201, body = User), (status = 409, description = "email-taken"), (status = 422, description = "invalid-value")))]
+    responses((status = 201, body = User), (status = 403, description = "registration-closed"), (status = 409, description = "email-taken"), (status = 422, description = "invalid-value")))]
 pub async fn register(anyone: Anyone, req: HttpRequest, body: Json<Register>) -> Result<HttpResponse, ApiError> {
     let state = state(&req);
     state.limits.take_at(limit::REGISTER, anyone.origin.ip).await?;
@@ -91,6 +91,12 @@ pub async fn register(anyone: Anyone, req: HttpRequest, body: Json<Register>) ->
         Answer::created(&user, None)
     };
     once(&state, &req, &scope, &body.hash, work).await
+}
+
+/// Whether anybody may register.
+#[utoipa::path(get, path = "/v1/auth/register", tag = "auth", responses((status = 200, body = Registration)))]
+pub async fn registration(_: Anyone, req: HttpRequest) -> web::Json<Registration> {
+    web::Json(Registration { open: state(&req).config.registration_open })
 }
 
 /// Signs in.

@@ -119,6 +119,8 @@ async fn with_registration_closed_admins_make_accounts() {
     let test = Test::start().await;
     let root = test.control.admin("root").await;
     let control = test.another(&[("REGISTRATION", "closed")]).await;
+    assert_eq!(test.control.get("/v1/auth/register", None).await.is(200).body, json!({ "open": true }));
+    assert_eq!(control.get("/v1/auth/register", None).await.is(200).body, json!({ "open": false }));
     let body = json!({ "email": "ann@example.org", "password": PASSWORD });
     control.post("/v1/auth/register", None, body).await.is_problem(403, "registration-closed");
     let body = json!({ "email": "Ann@example.org", "display_name": "Ann" });

@@ -28,6 +28,13 @@ pub struct Register {
     pub display_name: Option<String>,
 }
 
+/// Answer of `GET /v1/auth/register`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
+pub struct Registration {
+    /// Anybody may register; else admins make accounts.
+    pub open: bool,
+}
+
 /// `POST /v1/auth/login`.
 #[derive(Clone, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]

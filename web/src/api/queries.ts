@@ -173,6 +173,12 @@ export const controls = queryOptions({
   refetchInterval: SOON_MS,
 });
 
+export const registration = queryOptions({
+  queryKey: ["registration"],
+  queryFn: ({ signal }) => ok(api.GET("/v1/auth/register", { signal })),
+  staleTime: Number.POSITIVE_INFINITY,
+});
+
 export const users = infiniteQueryOptions({
   queryKey: ["users"],
   queryFn: ({ pageParam, signal }) =>

@@ -1,7 +1,9 @@
 /** `/signin` and `/register`. */
+import { useQuery } from "@tanstack/preact-query";
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { client, useWho } from "../api/keystone";
+import { registration } from "../api/queries";
 import { go, useTitle } from "../router";
 import { Note, Refusal } from "../ui/notice";
 import { NewPassword } from "./password";
@@ -10,6 +12,7 @@ export function Account({ register }: { register: boolean }): JSX.Element {
   const [problem, setProblem] = useState<unknown>();
   const [busy, setBusy] = useState(false);
   const who = useWho();
+  const closed = useQuery(registration).data?.open === false;
   const name = register ? "Register" : "Sign in";
   useTitle(name);
   useEffect(() => {
@@ -31,6 +34,16 @@ export function Account({ register }: { register: boolean }): JSX.Element {
       setBusy(false);
     }
   };
+  if (register && closed)
+    return (
+      <section class="narrow">
+        <h1>{name}</h1>
+        <p class="lead">Accounts are made by an operator of this site. Ask one for an invitation.</p>
+        <p>
+          Have one already? <a href={`/signin${location.hash}`}>Sign in</a>
+        </p>
+      </section>
+    );
   return (
     <section class="narrow">
       <h1>{name}</h1>
@@ -64,10 +77,12 @@ export function Account({ register }: { register: boolean }): JSX.Element {
           {busy ? "One moment…" : name}
         </button>
       </form>
-      <p>
-        {register ? "Registered already? " : "New here? "}
-        <a href={(register ? "/signin" : "/register") + location.hash}>{register ? "Sign in" : "Register"}</a>
-      </p>
+      {!closed && (
+        <p>
+          {register ? "Registered already? " : "New here? "}
+          <a href={(register ? "/signin" : "/register") + location.hash}>{register ? "Sign in" : "Register"}</a>
+        </p>
+      )}
       {!register && (
         <p class="soft">Forgot the password? An operator of this site can give you a link that sets a new one.</p>
       )}

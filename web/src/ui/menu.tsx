@@ -1,7 +1,9 @@
 /** The right end of the bar: light or dark, and the account. */
+import { useQuery } from "@tanstack/preact-query";
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { client, useWho } from "../api/keystone";
+import { registration } from "../api/queries";
 import { go } from "../router";
 import { Icon } from "./icons";
 import { apply, next, type Theme, theme } from "./theme";
@@ -20,13 +22,22 @@ export function Menu(): JSX.Element {
           <a class="button quiet" href="/signin">
             Sign in
           </a>
-          <a class="button primary" href="/register">
-            Register
-          </a>
+          <Register />
         </>
       )}
       {who.phase === "in" && <AccountMenu name={who.user.display_name} email={who.user.email} />}
     </div>
+  );
+}
+
+/** Shown unless it is known that only operators make accounts. */
+function Register(): JSX.Element | null {
+  const { data } = useQuery(registration);
+  if (data?.open === false) return null;
+  return (
+    <a class="button primary" href="/register">
+      Register
+    </a>
   );
 }
 
