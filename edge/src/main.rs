@@ -1,5 +1,6 @@
 //! Starts edge-gateway: settings, log, app, and the end on SIGTERM or SIGINT.
 
+use clap::Parser;
 use edge::{App, Config};
 use kit::{
     env::{EXIT_CODE, Env},
@@ -8,8 +9,16 @@ use kit::{
 use std::{io::Write as _, process::ExitCode};
 use tokio_util::sync::CancellationToken;
 
+/// Keystone's edge: what publishers and viewers reach, by WHIP, WHEP, RTMP, SRT, WebRTC, HLS and HTTP-FLV.
+///
+/// It takes no command. Settings come from the environment (docs/config.md).
+#[derive(Debug, Parser)]
+#[command(name = "edge-gateway", version)]
+struct Args {}
+
 #[actix_web::main]
 async fn main() -> ExitCode {
+    Args::parse();
     kit::tls::install_provider();
     let config = match Config::read(Env::of_process()) {
         Ok(config) => config,

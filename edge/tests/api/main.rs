@@ -17,6 +17,7 @@ mod hls_rights;
 mod hooks;
 mod hooks_order;
 mod media;
+mod program;
 mod rtc;
 mod rtmp;
 mod sessions;
