@@ -42,6 +42,8 @@ if [ "$mode" = all ]; then
         skipped documentation "there is no mkdocs in .keystone/venv: make setup"
     fi
     if cargo deny --version >/dev/null 2>&1; then
+        # Crates of all platforms are read, and a build fetches only this one's.
+        run cargo fetch --locked --quiet
         run cargo deny --offline check licenses bans sources
     else
         skipped licences "cargo-deny is not installed: cargo install --locked cargo-deny"
