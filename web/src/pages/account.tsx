@@ -1,16 +1,16 @@
 /** `/signin` and `/register`. */
 import { useQuery } from "@tanstack/preact-query";
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { client, useWho } from "../api/keystone";
 import { registration } from "../api/queries";
 import { go, useTitle } from "../router";
 import { Note, Refusal } from "../ui/notice";
+import { useWork } from "../ui/work";
 import { NewPassword } from "./password";
 
 export function Account({ register }: { register: boolean }): JSX.Element {
-  const [problem, setProblem] = useState<unknown>();
-  const [busy, setBusy] = useState(false);
+  const { busy, problem, run } = useWork();
   const who = useWho();
   const closed = useQuery(registration).data?.open === false;
   const name = register ? "Register" : "Sign in";
@@ -19,20 +19,14 @@ export function Account({ register }: { register: boolean }): JSX.Element {
     if (who.phase === "in") go(after(location.hash), true);
   }, [who.phase]);
 
-  const submit = async (event: SubmitEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
     const text = (field: string): string => String(form.get(field) ?? "");
-    setBusy(true);
-    setProblem(undefined);
-    try {
-      if (register) await client.register(text("email").trim(), text("password"), text("name").trim());
-      else await client.login(text("email").trim(), text("password"));
-    } catch (refused) {
-      setProblem(refused);
-    } finally {
-      setBusy(false);
-    }
+    const [email, password] = [text("email").trim(), text("password")];
+    return run(() =>
+      register ? client.register(email, password, text("name").trim()) : client.login(email, password),
+    );
   };
   if (register && closed)
     return (

@@ -4,6 +4,7 @@ import { useState } from "preact/hooks";
 import { api } from "../api/keystone";
 import { useTitle } from "../router";
 import { Note, Refusal } from "../ui/notice";
+import { useWork } from "../ui/work";
 
 /** As control-api asks. */
 export const PASSWORD_MIN = 10;
@@ -28,25 +29,16 @@ export function NewPassword({ label }: { label: string }): JSX.Element {
 
 /** Does `send` with what a form holds, and says how that went. */
 function useForm(send: (text: (field: string) => string) => Promise<unknown>) {
-  const [problem, setProblem] = useState<unknown>();
-  const [busy, setBusy] = useState(false);
+  const { busy, problem, run } = useWork();
   const [done, setDone] = useState(false);
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     const form = event.currentTarget as HTMLFormElement;
     const data = new FormData(form);
-    setBusy(true);
-    setProblem(undefined);
     setDone(false);
-    try {
-      await send((field) => String(data.get(field) ?? ""));
-      form.reset();
-      setDone(true);
-    } catch (refused) {
-      setProblem(refused);
-    } finally {
-      setBusy(false);
-    }
+    if (!(await run(() => send((field) => String(data.get(field) ?? ""))))) return;
+    form.reset();
+    setDone(true);
   };
   return { problem, busy, done, submit };
 }

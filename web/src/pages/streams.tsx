@@ -12,6 +12,7 @@ import { Refusal } from "../ui/notice";
 import { Empty, Head, Lamp, More, VisibilityTag, Waiting } from "../ui/parts";
 import { Picture } from "../ui/picture";
 import { count } from "../ui/time";
+import { useWork } from "../ui/work";
 import { fieldsOf, StreamFields } from "./stream/fields";
 import { keepKey } from "./stream/keys";
 
@@ -86,24 +87,18 @@ function Row({ stream }: { stream: Stream }): JSX.Element {
 }
 
 function Create({ onMade, onClose }: { onMade: (stream: NewStream) => void; onClose: () => void }): JSX.Element {
-  const [problem, setProblem] = useState<unknown>();
-  const [busy, setBusy] = useState(false);
+  const { busy, problem, run } = useWork();
   // One key for one intended stream: pressing again after a lost answer makes no second one.
   const intent = useRef<{ body: string; key: string } | undefined>(undefined);
-  const submit = async (event: SubmitEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const { title, visibility } = fieldsOf(event);
     const body = `${visibility} ${title}`;
     if (intent.current?.body !== body) intent.current = { body, key: random() };
-    setBusy(true);
-    setProblem(undefined);
-    try {
-      const headers = { "Idempotency-Key": intent.current.key };
-      onMade(await ok(api.POST("/v1/streams", { params: { header: headers }, body: { title, visibility } })));
-    } catch (refused) {
-      setProblem(refused);
-      setBusy(false);
-    }
+    const headers = { "Idempotency-Key": intent.current.key };
+    return run(async () =>
+      onMade(await ok(api.POST("/v1/streams", { params: { header: headers }, body: { title, visibility } }))),
+    );
   };
   return (
     <Dialog title="New stream" onClose={onClose}>

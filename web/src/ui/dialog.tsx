@@ -1,6 +1,7 @@
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useRef } from "preact/hooks";
 import { Refusal } from "./notice";
+import { useWork } from "./work";
 
 /** A dialog over the page; the browser keeps the focus in it and gives it back. */
 export function Dialog({
@@ -41,18 +42,9 @@ export function Confirm({
   act: () => Promise<unknown>;
   onClose: () => void;
 }): JSX.Element {
-  const [busy, setBusy] = useState(false);
-  const [problem, setProblem] = useState<unknown>();
+  const { busy, problem, run } = useWork();
   const go = async () => {
-    setBusy(true);
-    setProblem(undefined);
-    try {
-      await act();
-      onClose();
-    } catch (refused) {
-      setProblem(refused);
-      setBusy(false);
-    }
+    if (await run(act)) onClose();
   };
   return (
     <Dialog title={title} onClose={onClose}>

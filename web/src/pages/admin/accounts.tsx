@@ -10,6 +10,7 @@ import { Dialog } from "../../ui/dialog";
 import { Note, Refusal } from "../../ui/notice";
 import { Empty, State } from "../../ui/parts";
 import { day } from "../../ui/time";
+import { useWork } from "../../ui/work";
 import { type Columns, Listing } from "./listing";
 
 const ACCOUNTS: Columns<User> = {
@@ -54,25 +55,18 @@ const resetLink = (code: string) => `${location.origin}/reset#${code}`;
 
 /** Makes an account for somebody else. */
 function Add(): JSX.Element {
-  const [problem, setProblem] = useState<unknown>();
-  const [busy, setBusy] = useState(false);
+  const { busy, problem, run } = useWork();
   const [made, setMade] = useState<NewUser>();
-  const submit = async (event: SubmitEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const form = event.currentTarget as HTMLFormElement;
     const email = String(new FormData(form).get("email") ?? "").trim();
-    setBusy(true);
-    setProblem(undefined);
     setMade(undefined);
-    try {
+    return run(async () => {
       setMade(await ok(api.POST("/v1/users", { body: { email } })));
       form.reset();
       await renew();
-    } catch (refused) {
-      setProblem(refused);
-    } finally {
-      setBusy(false);
-    }
+    });
   };
   return (
     <div class="stack">
@@ -98,17 +92,10 @@ function Add(): JSX.Element {
 
 /** What an operator can do about somebody's account. */
 function Change({ user, onClose }: { user: User; onClose: () => void }): JSX.Element {
-  const [problem, setProblem] = useState<unknown>();
-  const [busy, setBusy] = useState(false);
+  const { busy, problem, run } = useWork();
   const [link, setLink] = useState<string>();
   const params = { path: { user: user.id } };
-  const act = async (work: () => Promise<unknown>) => {
-    setBusy(true);
-    setProblem(undefined);
-    await work().catch(setProblem);
-    await renew();
-    setBusy(false);
-  };
+  const act = (work: () => Promise<unknown>) => run(() => work().finally(renew));
   const update = (body: UpdateUser) => act(() => api.PATCH("/v1/users/{user}", { params, body }));
   const makeLink = () =>
     act(async () => {

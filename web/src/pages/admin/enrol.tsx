@@ -8,6 +8,7 @@ import { useTitle } from "../../router";
 import { Copy } from "../../ui/copy";
 import { Note, Refusal } from "../../ui/notice";
 import { Head } from "../../ui/parts";
+import { useWork } from "../../ui/work";
 
 /** What the form says, as the API takes it. Empty fields are absent. */
 export function enrolment(form: FormData): EnrolNode {
@@ -57,20 +58,14 @@ function Made({ made }: { made: NewNode }): JSX.Element {
 }
 
 function Form({ onMade }: { onMade: (made: NewNode) => void }): JSX.Element {
-  const [problem, setProblem] = useState<unknown>();
-  const [busy, setBusy] = useState(false);
-  const submit = async (event: SubmitEvent) => {
+  const { busy, problem, run } = useWork();
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
     const body = enrolment(new FormData(event.currentTarget as HTMLFormElement));
-    setBusy(true);
-    setProblem(undefined);
-    try {
+    return run(async () => {
       onMade(await ok(api.POST("/v1/nodes", { body })));
       void queries.invalidateQueries({ queryKey: ["nodes"] });
-    } catch (refused) {
-      setProblem(refused);
-      setBusy(false);
-    }
+    });
   };
   return (
     <form class="panel" onSubmit={(event) => void submit(event)}>

@@ -14,6 +14,7 @@ import { Note, Refusal } from "../../ui/notice";
 import { Bar, Figure, Head, State, Waiting } from "../../ui/parts";
 import { ago, bitrate, count, day, span } from "../../ui/time";
 import { protocolName } from "../../ui/words";
+import { useWork } from "../../ui/work";
 import { SessionTable } from "../stream/viewers";
 import { drained, standing, sum } from "./shares";
 
@@ -83,18 +84,11 @@ const DEADLINES: [number, string][] = [
 
 function Actions({ node }: { node: Node }): JSX.Element {
   const [asking, setAsking] = useState<"drain" | "remove" | "secret">();
-  const [problem, setProblem] = useState<unknown>();
-  const [busy, setBusy] = useState(false);
+  const { busy, problem, run } = useWork();
   const [deadline, setDeadline] = useState(900);
   const [conf, setConf] = useState<string>();
   const params = { path: { node: node.id } };
-  const act = async (work: () => Promise<unknown>) => {
-    setBusy(true);
-    setProblem(undefined);
-    await work().catch(setProblem);
-    await renew();
-    setBusy(false);
-  };
+  const act = (work: () => Promise<unknown>) => run(() => work().finally(renew));
   const last = problem instanceof Problem && problem.code === "last-node";
   const out = node.draining || node.cordoned;
   return (

@@ -9,6 +9,7 @@ import { Copy } from "../../ui/copy";
 import { Refusal } from "../../ui/notice";
 import { State, Waiting, watchPath } from "../../ui/parts";
 import { ago, day, span } from "../../ui/time";
+import { useWork } from "../../ui/work";
 
 const LIVES: [number, string][] = [
   [3_600, "An hour"],
@@ -22,24 +23,16 @@ const LINK_SECONDS_MIN = 300;
 export function ShareLinks({ stream }: { stream: Stream }): JSX.Element {
   const [seconds, setSeconds] = useState(86_400);
   const [link, setLink] = useState<string>();
-  const [problem, setProblem] = useState<unknown>();
-  const [busy, setBusy] = useState(false);
-  const make = async () => {
-    setBusy(true);
-    setProblem(undefined);
-    try {
+  const { busy, problem, run } = useWork();
+  const make = () =>
+    run(async () => {
       const body = { action: "play" as const, ttl_seconds: seconds, single_use: false };
       const issued = await ok(
         api.POST("/v1/streams/{stream}/tokens", { params: { path: { stream: stream.id } }, body }),
       );
       setLink(`${location.origin}${watchPath(stream)}#token=${issued?.token}`);
       void queries.invalidateQueries({ queryKey: ["tokens", stream.id] });
-    } catch (refused) {
-      setProblem(refused);
-    } finally {
-      setBusy(false);
-    }
-  };
+    });
   return (
     <div class="stack">
       <p class="soft">
