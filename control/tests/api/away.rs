@@ -87,6 +87,25 @@ async fn without_postgres_a_key_publishes_at_home_only_and_its_end_is_kept_too()
 }
 
 #[actix_web::test]
+async fn a_publisher_whose_account_is_disabled_is_put_out_when_postgres_is_back() {
+    let scene = Scene::start("public").await;
+    let (control, node) = (scene.control(), &scene.node);
+    let param = format!("?token={}", scene.made.stream_key);
+    let publish = |client: &str| node.body("on_publish", "rtmp", client, scene.stream.as_str(), &param);
+    assert_eq!(node.hook(control, &publish("c1")).await, 0);
+    assert_eq!(node.hook(control, &node.unpublish(&scene.stream, "c1")).await, 0);
+    scene.test.database.run("UPDATE users SET disabled_at = now()").await;
+    assert_eq!(node.hook(control, &publish("c2")).await, 404, "nobody is let in while it can be asked");
+    scene.test.database.close().await;
+    assert_eq!(node.hook(control, &publish("c3")).await, 0, "from memory");
+    node.connect("c3", scene.stream.as_str(), true, 1);
+    scene.test.database.open().await;
+    node.has_kicked("c3").await;
+    assert_eq!(claim(&scene).await.unwrap().0, "free");
+    scene.stop().await;
+}
+
+#[actix_web::test]
 async fn of_two_that_met_while_both_stores_were_away_the_older_stays() {
     let mut scene = Scene::start("public").await;
     let other = scene.test.another(&[]).await;

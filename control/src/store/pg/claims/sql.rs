@@ -56,7 +56,8 @@ LEFT JOIN wanted w ON true LEFT JOIN taken t ON true LEFT JOIN before b ON true"
 /// or one of the same session that ran at the time, says that the hook was written down before.
 pub(super) const REPLAY: &str = "
 WITH wanted AS (
-    SELECT id, owner_id FROM streams WHERE id = $1 AND deleted_at IS NULL
+    SELECT s.id, s.owner_id FROM streams s JOIN users u ON u.id = s.owner_id
+    WHERE s.id = $1 AND s.deleted_at IS NULL AND u.disabled_at IS NULL
 ), before AS (
     SELECT * FROM claims WHERE stream_id = $1
 ), seen AS (
