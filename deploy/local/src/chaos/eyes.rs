@@ -128,7 +128,14 @@ impl Eyes {
     }
 
     /// Streams that more than one client publishes, over all nodes that answer.
+    ///
+    /// Nodes answer one after the other, so a publisher that moves meanwhile is at both: two are those that a look right behind shows again.
     async fn doubles(&self) -> BTreeSet<String> {
+        let seen = self.published_twice().await;
+        if seen.is_empty() { seen } else { &seen & &self.published_twice().await }
+    }
+
+    async fn published_twice(&self) -> BTreeSet<String> {
         let mut publishers: BTreeMap<String, usize> = BTreeMap::new();
         let all = futures_util::future::join_all(self.nodes.iter().map(|node| self.clients(node))).await;
         for client in all.into_iter().flatten().flat_map(|clients| clients.clients) {

@@ -83,7 +83,7 @@ const HOW: &str = "
 - **lost: next POST**: from the fault to the next 201 of a client that lost its session, 3 s of which is its own patience.
 - **tables equal**: `GET /v1/sessions` of every living control-api against each other and against `/api/v1/clients` of every living node; from the fault, or
   from the end of one that ends by itself (Redis, PostgreSQL, cut, the drain's deadline).
-- **two publishers**: streams that two clients published at once at some look, one look a second over all nodes; more than 5 s in a row breaks a promise.
+- **two publishers**: streams that two clients published at once at some look and at another right behind it, one look a second over all nodes; more than 5 s in a row breaks a promise.
 - **stall**: how late the clients' own process was at worst. Over 1 s the machine had too much to do and the row says little; that too fails the run.
 - A control-api is **cut off** by SIGSTOP and SIGCONT: it needs no right to change the network, its connections stay open and answer nothing, and afterwards it
   believes what it believed before, which is worse than a cut cable.

@@ -36,6 +36,7 @@ async fn sessions_that_can_live_outlive_a_node_and_an_edge_and_the_others_come_b
         assert!(row.failed.is_none() && row.detect.is_some(), "done, and known: {row:?}");
         assert!(row.losses.out.is_empty(), "who lost a session has media again: {row:?}");
         assert!(row.equal.is_ok(), "the tables of both control-apis and of the nodes are equal again: {row:?}");
-        assert!(row.doubles.seen().is_empty(), "no stream ever had two publishers: {row:?}");
+        let brief = row.doubles.seen().values().all(Duration::is_zero);
+        assert!(brief, "no stream had two publishers at two looks in a row: {row:?}");
     }
 }
