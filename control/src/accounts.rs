@@ -67,7 +67,12 @@ pub struct Granted {
 }
 
 fn entry<'a>(action: &'static str, user: UserId, ip: IpAddr) -> audit::Entry<'a> {
-    audit::Entry { actor: Some(user), action, target: format!("user/{user}"), ip: Some(ip), detail: &audit::NOTHING }
+    Actor { user, ip }.entry_of_user(action, user, &audit::NOTHING)
+}
+
+/// What tries at an account's password are counted under. A hash: e-mails are nothing to leave in Redis.
+fn limited_as(email: &Email) -> String {
+    sha256_hex(email.folded().as_bytes())
 }
 
 /// Makes an account for whoever asks.
@@ -129,8 +134,7 @@ pub async fn get(state: &State, id: UserId) -> Result<Option<User>, ApiError> {
 /// [`ApiError::BadLogin`], [`ApiError::AccountDisabled`], [`ApiError::RateLimited`], [`ApiError::Busy`].
 pub async fn login(state: &State, body: Login, client: &Client) -> Result<Granted, ApiError> {
     let email = Email::parse(&body.email)?;
-    // The limit's key is a hash: e-mails are nothing to leave in Redis.
-    let account = sha256_hex(email.folded().as_bytes());
+    let account = limited_as(&email);
     let outcome = try_login(state, &email, &account, body.password, client).await;
     state.metrics.signed_in(match &outcome {
         Ok(_) => "ok",

@@ -1,10 +1,10 @@
 //! Another password: by the one until now, or by a code for somebody who forgot it.
 
-use super::entry;
+use super::{entry, limited_as};
 use crate::{
     app::State,
     domain::{
-        account::{RESET_LIFE, ResetCode, check_password},
+        account::{Email, RESET_LIFE, ResetCode, check_password},
         limit,
     },
     error::ApiError,
@@ -19,7 +19,6 @@ use kit::pg::GenericClient;
 use proto::{
     UserId,
     api::{ChangePassword, PasswordReset, ResetPassword},
-    secret::sha256_hex,
 };
 use std::net::IpAddr;
 use time::{Duration, OffsetDateTime};
@@ -35,7 +34,7 @@ pub async fn change(state: &State, family: Uuid, body: ChangePassword, by: &Acto
         let client = state.pg.get().await?;
         users::login_of(&**client, by.user).await?.ok_or(ApiError::Unauthenticated)?
     };
-    let account = sha256_hex(email.to_lowercase().as_bytes());
+    let account = limited_as(&Email::parse(&email)?);
     state.limits.take_for(limit::LOGIN_BY_ACCOUNT, &account).await?;
     if !state.hasher.verify(body.current_password, Some(known)).await? {
         return Err(ApiError::WrongPassword);

@@ -1,15 +1,24 @@
 //! The statements. Times are Postgres's own, so that control nodes need not agree on the clock.
 
+/// How a statement begins that gives $1 to a publisher: a stream that was deleted, or whose owner is disabled, is none.
+macro_rules! wanted {
+    () => {
+        "
+WITH wanted AS (
+    SELECT s.id, s.owner_id FROM streams s JOIN users u ON u.id = s.owner_id
+    WHERE s.id = $1 AND s.deleted_at IS NULL AND u.disabled_at IS NULL
+)"
+    };
+}
+
 /// $1 stream, $2 session, $3 node, $4 service, $5 client (NULL: reserve), $6 edge, $7 protocol, $8 address, $9 credential kind, $10 credential,
 /// $11 broadcast (with $5), $12 seconds reserved, $13 and $14 epoch and state of a holder to put out; $15 to $19 the nodes that make the mean
 /// (NULL: no bound), per cent of it, the node's weight, all their weights, streams the node may have.
 ///
 /// `claims_room` is asked with the node of the row just taken, so after the claim's own lock; it fails the whole statement.
-pub(super) const TAKE: &str = "
-WITH wanted AS (
-    SELECT s.id, s.owner_id FROM streams s JOIN users u ON u.id = s.owner_id
-    WHERE s.id = $1 AND s.deleted_at IS NULL AND u.disabled_at IS NULL
-), before AS (
+pub(super) const TAKE: &str = concat!(
+    wanted!(),
+    ", before AS (
     SELECT * FROM claims WHERE stream_id = $1
 ), taken AS (
     INSERT INTO claims AS c (stream_id, epoch, state, session_id, node, service, client_id, edge, protocol, client_ip,
@@ -49,16 +58,15 @@ SELECT w.owner_id, t.epoch AS taken_epoch, t.node AS taken_node, t.service AS ta
        b.credential, b.broadcast_id, (extract(epoch FROM b.reserved_until) * 1000)::int8 AS until_ms,
        (extract(epoch FROM b.since) * 1000)::int8 AS since_ms, $1 AS stream_id
 FROM (SELECT 1) AS always
-LEFT JOIN wanted w ON true LEFT JOIN taken t ON true LEFT JOIN before b ON true";
+LEFT JOIN wanted w ON true LEFT JOIN taken t ON true LEFT JOIN before b ON true"
+);
 
 /// $1 stream, $2 session, $3 node, $4 service, $5 client, $6 edge, $7 protocol, $8 address, $9 credential kind, $10 credential, $11 broadcast,
 /// $12 least epoch, $13 unix milliseconds of the hook, $14 epoch of a live holder to put out, $15 the ticket's time was over. That broadcast,
 /// or one of the same session that ran at the time, says that the hook was written down before.
-pub(super) const REPLAY: &str = "
-WITH wanted AS (
-    SELECT s.id, s.owner_id FROM streams s JOIN users u ON u.id = s.owner_id
-    WHERE s.id = $1 AND s.deleted_at IS NULL AND u.disabled_at IS NULL
-), before AS (
+pub(super) const REPLAY: &str = concat!(
+    wanted!(),
+    ", before AS (
     SELECT * FROM claims WHERE stream_id = $1
 ), seen AS (
     SELECT id FROM broadcasts WHERE id = $11 UNION ALL
@@ -100,7 +108,8 @@ SELECT w.owner_id, t.epoch AS taken_epoch, t.node AS taken_node, t.service AS ta
        b.credential, b.broadcast_id, (extract(epoch FROM b.reserved_until) * 1000)::int8 AS until_ms,
        (extract(epoch FROM b.since) * 1000)::int8 AS since_ms, $1 AS stream_id
 FROM (SELECT 1) AS always
-LEFT JOIN wanted w ON true LEFT JOIN taken t ON true LEFT JOIN before b ON true";
+LEFT JOIN wanted w ON true LEFT JOIN taken t ON true LEFT JOIN before b ON true"
+);
 
 /// $1 stream or NULL, $2 node, $3 service, $4 client, $5 unix milliseconds of the hook: what was claimed later is not ended by it.
 pub(super) const REPLAY_END: &str = "
@@ -123,11 +132,9 @@ SELECT old.stream_id, old.epoch, old.state, old.session_id, old.node, old.servic
 FROM old JOIN streams s ON s.id = old.stream_id";
 
 /// $1 stream, $2 session, $3 node, $4 service, $5 client, $6 epoch of the ticket, $7 broadcast, $8 the ticket's time is over.
-pub(super) const CONFIRM: &str = "
-WITH wanted AS (
-    SELECT s.id, s.owner_id FROM streams s JOIN users u ON u.id = s.owner_id
-    WHERE s.id = $1 AND s.deleted_at IS NULL AND u.disabled_at IS NULL
-), before AS (
+pub(super) const CONFIRM: &str = concat!(
+    wanted!(),
+    ", before AS (
     SELECT * FROM claims WHERE stream_id = $1
 ), taken AS (
     UPDATE claims c SET
@@ -147,7 +154,8 @@ SELECT w.owner_id, t.epoch AS taken_epoch, t.client_ip AS taken_ip, t.edge AS ta
        b.credential, b.broadcast_id, (extract(epoch FROM b.reserved_until) * 1000)::int8 AS until_ms,
        (extract(epoch FROM b.since) * 1000)::int8 AS since_ms, $1 AS stream_id
 FROM (SELECT 1) AS always
-LEFT JOIN wanted w ON true LEFT JOIN taken t ON true LEFT JOIN before b ON true";
+LEFT JOIN wanted w ON true LEFT JOIN taken t ON true LEFT JOIN before b ON true"
+);
 
 /// $1 reason, $2 forget who it was, $3 stream, $4 session, $5 node, $6 service, $7 client, $8 credential kind, $9 credential, $10 the run to spare,
 /// $11 owe their kicks. A NULL is no condition; with a client only live claims end. The callers give at least one condition.
