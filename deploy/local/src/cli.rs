@@ -4,7 +4,7 @@ mod harness;
 mod users;
 
 pub use harness::{Chaos, Hostile, Matrix};
-pub use users::{Role, Users, UsersCommand};
+pub use users::{Users, UsersCommand};
 
 use crate::{
     config::Media,

@@ -65,12 +65,12 @@ pub async fn users(args: Users, config: Config) -> anyhow::Result<ExitCode> {
     match args.command {
         UsersCommand::List { json } => users::list(&mut door, json).await?,
         UsersCommand::Add { email, name, role } => {
-            users::add(&mut door, &email, name.as_deref(), role.as_str()).await?;
+            users::add(&mut door, &email, name.as_deref(), &role).await?;
         }
         UsersCommand::ResetPassword { email } => users::reset_password(&mut door, &email).await?,
         UsersCommand::Disable { email } => users::disable(&mut door, &email, true).await?,
         UsersCommand::Enable { email } => users::disable(&mut door, &email, false).await?,
-        UsersCommand::SetRole { email, role } => users::set_role(&mut door, &email, role.as_str()).await?,
+        UsersCommand::SetRole { email, role } => users::set_role(&mut door, &email, &role).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,10 @@
 //! `keystone users`.
 
 use super::ApiArgs;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
+
+/// As the API calls them.
+const ROLES: [&str; 2] = ["user", "admin"];
 
 /// `keystone users`.
 #[derive(Debug, Args)]
@@ -30,9 +33,9 @@ pub enum UsersCommand {
         /// Shown to others; the part before the `@` when absent.
         #[arg(long)]
         name: Option<String>,
-        /// What they may do.
-        #[arg(long, value_enum, default_value_t = Role::User)]
-        role: Role,
+        /// What they may do: have own streams, or all of the cluster.
+        #[arg(long, value_parser = ROLES, default_value = "user")]
+        role: String,
     },
     /// Make a code by which somebody who forgot the password sets a new one, once, within a day.
     ResetPassword {
@@ -53,27 +56,8 @@ pub enum UsersCommand {
     SetRole {
         /// Whose.
         email: String,
-        /// Which.
-        role: Role,
+        /// What they may do: have own streams, or all of the cluster.
+        #[arg(value_parser = ROLES)]
+        role: String,
     },
-}
-
-/// Rights of an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Role {
-    /// Own streams.
-    User,
-    /// The whole cluster.
-    Admin,
-}
-
-impl Role {
-    /// As the API calls it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Admin => "admin",
-        }
-    }
 }
